@@ -1,0 +1,73 @@
+/**
+ * What `npm start`, `npm test` and `npm run bench` have in common: a clone with nothing installed becomes one that can
+ * run. Uses Node's own modules only, for it runs before anything is installed. Each step is left out where its result
+ * is there and newer than what it is made of.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Runs a command in the project's folder with its output shown; ends this program with its exit code where it fails. */
+export function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
+  if (result.error) {
+    console.error(`cannot run ${command}: ${result.error.message}`);
+    process.exit(1);
+  }
+  if (result.status !== 0) process.exit(result.status ?? 1);
+}
+
+/** The path of a program that a dependency brought. */
+export function bin(name) {
+  return join(root, 'node_modules', '.bin', process.platform === 'win32' ? `${name}.cmd` : name);
+}
+
+function newest(path) {
+  const stat = statSync(path);
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  return readdirSync(path).reduce((latest, entry) => Math.max(latest, newest(join(path, entry))), stat.mtimeMs);
+}
+
+function isStale(result, ...sources) {
+  if (!existsSync(result)) return true;
+  const made = statSync(result).mtimeMs;
+  return sources.some((source) => newest(source) > made);
+}
+
+/** Installs what package-lock.json names, unless that has been done. */
+export function install() {
+  const mark = join(root, 'node_modules', '.package-lock.json');
+  if (!isStale(mark, join(root, 'package-lock.json'))) return;
+  console.error('meshproxy: installing dependencies ...');
+  // Standard output stays the program's own: what npm has to say goes to standard error.
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { stdio: ['ignore', 2, 2] });
+  // npm leaves the mark with the lock file's own time where it changed nothing.
+  if (existsSync(mark)) writeFileSync(mark, '', { flag: 'a' });
+}
+
+/** Compiles `project` into `out`, unless what is there is newer than its sources. */
+function compile(project, out, sources) {
+  const mark = join(root, out, '.built');
+  if (!isStale(mark, join(root, 'tsconfig.json'), join(root, project), ...sources.map((s) => join(root, s)))) return;
+  console.error(`meshproxy: building ${out} ...`);
+  rmSync(join(root, out), { recursive: true, force: true });
+  run(bin('tsc'), ['-p', project], { stdio: ['ignore', 2, 2] });
+  writeFileSync(mark, '');
+}
+
+export function build() {
+  compile('tsconfig.build.json', 'dist', ['src', 'package.json']);
+}
+
+export function buildBench() {
+  compile('bench/tsconfig.json', 'bench/dist', ['bench/tsconfig.json', ...benchSources()]);
+}
+
+function benchSources() {
+  return readdirSync(join(root, 'bench'), { recursive: true })
+    .filter((file) => file.endsWith('.ts') && !file.startsWith('dist'))
+    .map((file) => join('bench', file));
+}

@@ -1,0 +1,31 @@
+/**
+ * Time as an argument. Nothing in meshproxy that has to be tested asks the machine what time it is: it is given a
+ * `Clock`, and a test gives it one that stands still until told otherwise.
+ */
+
+/** A timer that was set; `cancel` is idempotent and does nothing once it has fired. */
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Monotonic milliseconds with a fraction, from an arbitrary origin. For durations. */
+  now(): number;
+  /** Milliseconds since 1970. For people and for logs; it may jump. */
+  wall(): number;
+  /** Calls `action` once, `delayMs` from now. A pending timer does not keep the process alive. */
+  after(delayMs: number, action: () => void): Timer;
+}
+
+/** The longest delay a Node timer takes; past it, it would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  after(delayMs, action) {
+    const timer = setTimeout(action, Math.min(delayMs, MAX_TIMER_MS));
+    timer.unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+};

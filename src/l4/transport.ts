@@ -1,0 +1,82 @@
+/**
+ * The seam between the life of a connection and the machinery that moves its bytes. Everything above it is written
+ * once; below it are `streams/` (Node's net streams) and, on Linux, `native/` (epoll and splice).
+ *
+ * The contract, which `test/l4/transport.conformance.ts` holds every implementation to:
+ * - Half-close is honoured: the end of one direction is passed on after its last byte, and the other goes on.
+ * - A reset stays a reset: never is a truncated stream made to look like a complete one.
+ * - Bytes in flight are bounded: a reader that does not read stops its sender.
+ * - Whatever a peer does costs its own connection and no other.
+ */
+import type { Address, SocketAddress } from '../core/address.js';
+
+export interface SocketOptions {
+  /** Ms of silence after which TCP keepalive probes the peer; 0 for never. TCP_NODELAY is always on. */
+  readonly keepaliveMs: number;
+  /** Bytes buffered per direction before the sender is held back. */
+  readonly bufferSize: number;
+}
+
+export interface Transport {
+  readonly engine: 'streams' | 'native';
+  /**
+   * Listens, and calls `accept` with every connection, which then owns it. Rejects with a `MeshproxyError` `listen`.
+   */
+  listen(address: Address, options: SocketOptions, accept: (connection: Connection) => void): Promise<Listener>;
+  /**
+   * Connects. Rejects with `connect` (the endpoint cannot be reached), `exhausted` (this machine is short of
+   * something) or `aborted` (the signal was); nothing is left open then.
+   */
+  dial(address: SocketAddress, options: SocketOptions, signal: AbortSignal): Promise<Connection>;
+}
+
+export interface Listener {
+  /** As bound: with the real port where 0 was asked for. */
+  readonly address: Address;
+  /** Stops accepting without closing: clients wait in the kernel's queue. False where the platform cannot; both are idempotent. */
+  pause(): boolean;
+  resume(): void;
+  /** Stops accepting for good; connections already accepted live on. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** How one relay ended. `lost` is a peer that stopped answering; `local` is our own `reset`. */
+export type RelayEnd =
+  | { readonly kind: 'completed' }
+  | { readonly kind: 'reset' | 'lost'; readonly by: 'this' | 'peer'; readonly cause: Error }
+  | { readonly kind: 'local' };
+
+export interface RelayEvents {
+  /** The first byte from the connection that was relayed to. At most once. */
+  onPeerFirstByte(): void;
+  /** One direction has ended, and its end was passed on; the other goes on. At most once. */
+  onHalfClose(): void;
+}
+
+/** One connected socket. Exactly one owner at a time; `relay` takes ownership of both sides. */
+export interface Connection {
+  /** The far end as the kernel names it; `undefined` for an unnamed unix socket or where it has already gone. */
+  readonly remote: SocketAddress | undefined;
+  /** Our end. */
+  readonly local: SocketAddress | undefined;
+  /** Bytes taken from the kernel, and handed to it, so far. */
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /**
+   * Resolves with everything received and not yet consumed once that is at least `atLeast` bytes; with less only
+   * after the peer's end of stream. Rejects `disconnected` on a reset and `aborted` by the signal. What it returns is
+   * valid until the next call and must not be kept.
+   */
+  peek(atLeast: number, signal: AbortSignal): Promise<Uint8Array>;
+  /** Drops the first `count` bytes of what `peek` showed: they will not be relayed. */
+  consume(count: number): void;
+  /** Queues bytes to go out before anything relayed. For headers: not for bulk. */
+  write(bytes: Uint8Array): void;
+  /**
+   * Carries bytes both ways until both directions have ended or either side broke, then resolves; both sockets are
+   * closed by then, in the way the end asks for. Never rejects.
+   */
+  relay(peer: Connection, events: RelayEvents): Promise<RelayEnd>;
+  /** Ends at once with a TCP reset (a plain close where the socket has none, as unix ones). Idempotent. */
+  reset(): void;
+}
