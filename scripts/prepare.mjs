@@ -4,7 +4,7 @@
  * is there and newer than what it is made of.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -44,8 +44,9 @@ export function install() {
   console.error('meshproxy: installing dependencies ...');
   // Standard output stays the program's own: what npm has to say goes to standard error.
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { stdio: ['ignore', 2, 2] });
-  // npm leaves the mark with the lock file's own time where it changed nothing.
-  if (existsSync(mark)) writeFileSync(mark, '', { flag: 'a' });
+  // A checkout may give package-lock.json a later time than npm's mark has: then this would install at every start.
+  const now = new Date();
+  if (existsSync(mark)) utimesSync(mark, now, now);
 }
 
 /** Compiles `project` into `out`, unless what is there is newer than its sources. */
