@@ -1,0 +1,137 @@
+/** Plain counters that the data plane's events are added to, without a label hashed; the metrics copy them when asked. */
+import { Buckets } from './buckets.js';
+import type { ConnectionRecord, Ending, Refusal } from './record.js';
+import type { ProxyStatus } from './status.js';
+
+/** Connections of one listener to one service; the service is '' for those that ended before it was known. */
+export class RouteCounters {
+  readonly closed = new Map<Ending, number>();
+  /** Of connections that have ended. */
+  received = 0;
+  sent = 0;
+  /** What was last shown, live connections included: a counter must never be seen to go backwards. */
+  receivedShown = 0;
+  sentShown = 0;
+}
+
+export class ListenerCounters {
+  opened = 0;
+  active = 0;
+  readonly refused = new Map<Refusal, number>();
+  readonly routes = new Map<string, RouteCounters>();
+}
+
+/** Of connections to one service, in seconds. */
+export interface ServiceTimes {
+  readonly connect: Buckets;
+  readonly firstByte: Buckets;
+  readonly duration: Buckets;
+}
+
+/** Upper bounds in seconds. */
+export const BOUNDS = {
+  /** From a loopback connect to the default deadline of all attempts; 1, 2.5, 5 steps are what a graph can tell apart. */
+  connect: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  /** From a cache's answer to a long query's. */
+  firstByte: [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+  /** From one request to a pooled database connection's day: powers of ten, then minutes and hours. */
+  duration: [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 21_600, 86_400],
+} as const;
+
+export class Counters {
+  readonly listeners = new Map<string, ListenerCounters>();
+  readonly times = new Map<string, ServiceTimes>();
+
+  opened(record: ConnectionRecord): void {
+    const listener = this.listener(record.listener);
+    listener.opened += 1;
+    listener.active += 1;
+  }
+
+  refused(listener: string, reason: Refusal): void {
+    const { refused } = this.listener(listener);
+    refused.set(reason, (refused.get(reason) ?? 0) + 1);
+  }
+
+  ended(record: ConnectionRecord): void {
+    const listener = this.listener(record.listener);
+    const route = routeOf(listener, record.service ?? '');
+    const ending = record.ending ?? 'internal-error';
+    listener.active -= 1;
+    route.closed.set(ending, (route.closed.get(ending) ?? 0) + 1);
+    route.received += record.bytesReceived;
+    route.sent += record.bytesSent;
+    if (record.service === undefined) return;
+    const times = this.timesOf(record.service);
+    if (record.firstByteMs !== undefined) times.firstByte.observe(record.firstByteMs / 1000);
+    if (record.durationMs !== undefined) times.duration.observe(record.durationMs / 1000);
+  }
+
+  connected(service: string, ms: number): void {
+    this.timesOf(service).connect.observe(ms / 1000);
+  }
+
+  listener(name: string): ListenerCounters {
+    let listener = this.listeners.get(name);
+    if (listener === undefined) {
+      listener = new ListenerCounters();
+      this.listeners.set(name, listener);
+    }
+    return listener;
+  }
+
+  timesOf(service: string): ServiceTimes {
+    let times = this.times.get(service);
+    if (times === undefined) {
+      times = {
+        connect: new Buckets(BOUNDS.connect),
+        firstByte: new Buckets(BOUNDS.firstByte),
+        duration: new Buckets(BOUNDS.duration),
+      };
+      this.times.set(service, times);
+    }
+    return times;
+  }
+
+  /** Brings what is shown of the bytes up to date with the connections that live. */
+  show(live: Iterable<ConnectionRecord>): void {
+    const now = new Map<RouteCounters, { received: number; sent: number }>();
+    for (const record of live) {
+      // Before its service is known a connection's bytes are its header's; afterwards they are counted where it went.
+      if (record.service === undefined || record.ending !== undefined) continue;
+      const route = routeOf(this.listener(record.listener), record.service);
+      const sum = now.get(route) ?? { received: 0, sent: 0 };
+      sum.received += record.bytesReceived;
+      sum.sent += record.bytesSent;
+      now.set(route, sum);
+    }
+    for (const { routes } of this.listeners.values()) {
+      for (const route of routes.values()) {
+        const live = now.get(route);
+        route.receivedShown = Math.max(route.receivedShown, route.received + (live?.received ?? 0));
+        route.sentShown = Math.max(route.sentShown, route.sent + (live?.sent ?? 0));
+      }
+    }
+  }
+
+  /** Starts what is configured at zero, and forgets what is neither configured nor alive. */
+  follow(status: ProxyStatus, isWanted: (service: string) => boolean): void {
+    for (const { name, service } of status.listeners) routeOf(this.listener(name), service);
+    const configured = new Set(status.listeners.map(({ name }) => name));
+    for (const [name, { active, routes }] of this.listeners) {
+      if (!configured.has(name) && active === 0) this.listeners.delete(name);
+      for (const service of routes.keys()) if (service !== '' && !isWanted(service)) routes.delete(service);
+    }
+    for (const { name } of status.services) this.timesOf(name);
+    for (const service of this.times.keys()) if (!isWanted(service)) this.times.delete(service);
+  }
+}
+
+function routeOf(listener: ListenerCounters, service: string): RouteCounters {
+  let route = listener.routes.get(service);
+  if (route === undefined) {
+    route = new RouteCounters();
+    listener.routes.set(service, route);
+  }
+  return route;
+}

@@ -1,0 +1,56 @@
+/** What this process takes of its machine, read when asked: nothing here runs while nobody looks. */
+import { readdir, readFile } from 'node:fs/promises';
+
+export interface ProcessUsage {
+  readonly cpuSeconds: { readonly user: number; readonly system: number };
+  readonly residentBytes: number;
+  readonly heapUsedBytes: number;
+  /** Buffers and what else is held outside of the JavaScript heap. */
+  readonly externalBytes: number;
+  /** Time that the main thread's event loop spent doing something, since the start. */
+  readonly busySeconds: number;
+  /** How long a callback that was due at once had to wait just now. */
+  readonly lagSeconds: number;
+  /** Linux only, as is the limit: the soft one, which is where EMFILE begins. */
+  readonly openDescriptors?: number;
+  readonly maxDescriptors?: number;
+}
+
+export async function readProcessUsage(): Promise<ProcessUsage> {
+  const [lagSeconds, openDescriptors, maxDescriptors] = await Promise.all([
+    eventLoopLag(),
+    countDescriptors(),
+    descriptorLimit(),
+  ]);
+  const cpu = process.cpuUsage();
+  const memory = process.memoryUsage();
+  return {
+    cpuSeconds: { user: cpu.user / 1e6, system: cpu.system / 1e6 },
+    residentBytes: memory.rss,
+    heapUsedBytes: memory.heapUsed,
+    externalBytes: memory.external,
+    busySeconds: performance.eventLoopUtilization().active / 1000,
+    lagSeconds,
+    ...(openDescriptors !== undefined && { openDescriptors }),
+    ...(maxDescriptors !== undefined && { maxDescriptors }),
+  };
+}
+
+async function eventLoopLag(): Promise<number> {
+  const due = performance.now();
+  await new Promise(setImmediate);
+  return (performance.now() - due) / 1000;
+}
+
+async function countDescriptors(): Promise<number | undefined> {
+  const names = await readdir('/proc/self/fd').catch(() => undefined);
+  // One of them is the directory that is being read.
+  return names === undefined ? undefined : names.length - 1;
+}
+
+async function descriptorLimit(): Promise<number | undefined> {
+  const limits = await readFile('/proc/self/limits', 'utf8').catch(() => '');
+  const soft = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1];
+  if (soft === undefined) return undefined;
+  return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft);
+}

@@ -1,0 +1,46 @@
+/** What the proxy is doing at a moment, as whoever runs it tells it: for metrics and the admin pages. Plain data, made when asked for. */
+
+export interface ListenerStatus {
+  readonly name: string;
+  /** As bound: with the real port where 0 was asked for. */
+  readonly address: string;
+  readonly service: string;
+  /** It accepts nothing for now: this process has no descriptor left. */
+  readonly paused: boolean;
+}
+
+export interface EndpointStatus {
+  readonly id: string;
+  readonly addresses: readonly string[];
+}
+
+/** One upstream as it was configured, and how asking for its endpoints went. */
+export interface UpstreamStatus {
+  readonly upstream: string;
+  readonly resolveFailures: number;
+  /** Why the last look-up failed, in words; absent where it succeeded. */
+  readonly error?: string;
+}
+
+export interface ServiceStatus {
+  readonly name: string;
+  readonly endpoints: readonly EndpointStatus[];
+  readonly upstreams: readonly UpstreamStatus[];
+}
+
+export interface ConfigStatus {
+  /** Counts up from 1 with every configuration that was put in force. */
+  readonly version: number;
+  /** When that was; ms since 1970. */
+  readonly appliedAt: number;
+  /** Reloads since the start, by what became of them. */
+  readonly reloads: { readonly applied: number; readonly refused: number };
+  /** The last reload was refused: when (ms since 1970) and why. Absent where it was applied. */
+  readonly refused?: { readonly at: number; readonly error: string };
+}
+
+export interface ProxyStatus {
+  readonly config: ConfigStatus;
+  readonly listeners: readonly ListenerStatus[];
+  readonly services: readonly ServiceStatus[];
+}
