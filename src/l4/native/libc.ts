@@ -1,0 +1,58 @@
+/**
+ * The one file with bindings to C, by koffi. Where koffi cannot load (an unusual platform, a stripped install) there
+ * is no `Libc`, and the callers do without.
+ */
+import { createRequire } from 'node:module';
+
+export interface Libc {
+  /** A second descriptor for the same open socket, closed on exec. Negative where there is none left. */
+  dup(fd: number): number;
+  close(fd: number): number;
+  /** The error pending on a socket (`SO_ERROR`), as an errno; 0 for none. Reading it clears it. */
+  pendingError(fd: number): number;
+}
+
+type Callable = (...args: (number | Uint8Array)[]) => number;
+
+interface Koffi {
+  load(path: string | null): { func(signature: string): Callable };
+}
+
+const DARWIN = process.platform === 'darwin';
+const F_DUPFD_CLOEXEC = DARWIN ? 67 : 1030;
+const SOL_SOCKET = DARWIN ? 0xffff : 1;
+const SO_ERROR = DARWIN ? 0x1007 : 4;
+
+/** Memory that C writes to lives as long as the process: what only its address refers to would be collected. */
+const pinned = { value: Buffer.alloc(4), length: Buffer.alloc(4) };
+
+function load(): Libc | undefined {
+  if (process.platform === 'win32') return undefined;
+  try {
+    const koffi: Koffi = createRequire(import.meta.url)('koffi');
+    // null: what this process has loaded already, which includes its C library, whatever that is called.
+    const self = koffi.load(null);
+    const fcntl = self.func('int fcntl(int fd, int command, int argument)');
+    const close = self.func('int close(int fd)');
+    const getsockopt = self.func('int getsockopt(int fd, int level, int name, void *value, void *length)');
+    return {
+      dup: (fd) => fcntl(fd, F_DUPFD_CLOEXEC, 3),
+      close: (fd) => close(fd),
+      pendingError(fd) {
+        pinned.length.writeUInt32LE(4);
+        const failed = getsockopt(fd, SOL_SOCKET, SO_ERROR, pinned.value, pinned.length) !== 0;
+        return failed ? 0 : pinned.value.readInt32LE();
+      },
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+let loaded: { readonly libc: Libc | undefined } | undefined;
+
+/** Loads at the first call: a command that opens no socket does not pay for it. */
+export function libc(): Libc | undefined {
+  loaded ??= { libc: load() };
+  return loaded.libc;
+}

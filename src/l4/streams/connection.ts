@@ -1,0 +1,138 @@
+/** One socket of Node's behind the transport's seam: what is done with it before (and instead of) a relay. */
+import type { Socket } from 'node:net';
+import type { SocketAddress } from '../../core/address.js';
+import { MeshproxyError } from '../../core/errors.js';
+import type { Connection, RelayEnd, RelayEvents } from '../transport.js';
+import { Relay } from './relay.js';
+import { endOfStreamError, localAddress, remoteAddress } from './socket.js';
+
+const EMPTY: Uint8Array = new Uint8Array(0);
+
+/** A `peek` that waits for bytes. At most one at a time: a connection has one owner. */
+interface Waiting {
+  readonly atLeast: number;
+  readonly resolve: (bytes: Uint8Array) => void;
+  readonly reject: (error: MeshproxyError) => void;
+}
+
+export class StreamConnection implements Connection {
+  readonly socket: Socket;
+  readonly remote: SocketAddress | undefined;
+  /** Received and not consumed: goes to the peer of the relay first. */
+  held: Uint8Array = EMPTY;
+  /** The peer's end of stream has been seen. */
+  ended = false;
+  /** The socket broke; it is destroyed. */
+  failure: Error | undefined;
+  readonly #unix: boolean;
+  readonly #local: SocketAddress | undefined;
+  #waiting: Waiting | undefined;
+
+  /** Takes over a connected, paused socket. An address that is not given is the kernel's to tell. */
+  constructor(socket: Socket, local: SocketAddress | undefined, remote: SocketAddress | undefined) {
+    this.socket = socket;
+    this.#unix = (local ?? remote)?.kind === 'unix';
+    this.remote = this.#unix ? remote : (remote ?? remoteAddress(socket));
+    this.#local = local;
+    // There from the first moment to the last: an 'error' event that nobody hears would end the process.
+    socket.on('error', (error) => this.#failed(error));
+  }
+
+  get local(): SocketAddress | undefined {
+    return this.#local ?? localAddress(this.socket);
+  }
+
+  get bytesRead(): number {
+    return this.socket.bytesRead;
+  }
+
+  get bytesWritten(): number {
+    return this.socket.bytesWritten;
+  }
+
+  peek(atLeast: number, signal: AbortSignal): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const gone = this.failure ?? (this.socket.destroyed ? new Error('the socket was closed') : undefined);
+      if (gone) return reject(disconnected(gone));
+      if (signal.aborted) return reject(aborted(signal));
+      if (this.held.length >= atLeast || this.ended) return resolve(this.held);
+      const { socket } = this;
+      const onData = (chunk: Uint8Array) => {
+        this.held = this.held.length === 0 ? chunk : Buffer.concat([this.held, chunk]);
+        if (this.held.length >= atLeast) waiting.resolve(this.held);
+      };
+      const onEnd = () => {
+        const error = endOfStreamError(socket);
+        if (error) return void socket.destroy(error);
+        this.ended = true;
+        waiting.resolve(this.held);
+      };
+      const onAbort = () => waiting.reject(aborted(signal));
+      const done = () => {
+        this.#waiting = undefined;
+        socket.pause();
+        socket.off('data', onData);
+        socket.off('end', onEnd);
+        signal.removeEventListener('abort', onAbort);
+      };
+      const waiting: Waiting = {
+        atLeast,
+        resolve: (bytes) => {
+          done();
+          resolve(bytes);
+        },
+        reject: (error) => {
+          done();
+          reject(error);
+        },
+      };
+      this.#waiting = waiting;
+      signal.addEventListener('abort', onAbort, { once: true });
+      socket.on('data', onData);
+      socket.on('end', onEnd);
+      socket.resume();
+    });
+  }
+
+  consume(count: number): void {
+    this.held = this.held.subarray(count);
+  }
+
+  write(bytes: Uint8Array): void {
+    this.socket.write(bytes);
+  }
+
+  relay(peer: Connection, events: RelayEvents): Promise<RelayEnd> {
+    if (!(peer instanceof StreamConnection)) throw new TypeError('a relay joins two connections of one transport');
+    return new Relay(this, peer, events).run();
+  }
+
+  reset(): void {
+    const { socket } = this;
+    if (socket.destroyed) return;
+    // While a FIN is on its way to the kernel, libuv refuses to reset (EINVAL). The relay ends a socket only once its
+    // queue is empty, so that moment is short and the stream before it complete.
+    if (socket.writableEnded && !socket.writableFinished) socket.once('finish', () => this.#hardReset());
+    else this.#hardReset();
+  }
+
+  #hardReset(): void {
+    if (this.socket.destroyed) return;
+    // A unix domain socket has no reset, and Node throws where it is asked for one.
+    if (this.#unix) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
+
+  #failed(error: Error): void {
+    this.failure = error;
+    this.#waiting?.reject(disconnected(error));
+  }
+}
+
+function disconnected(cause: Error): MeshproxyError {
+  return new MeshproxyError('disconnected', 'the other side broke the connection', { cause });
+}
+
+function aborted(signal: AbortSignal): MeshproxyError {
+  return new MeshproxyError('aborted', 'given up', { cause: signal.reason });
+}

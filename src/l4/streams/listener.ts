@@ -1,0 +1,200 @@
+/** A listening socket of Node's that can be paused, which Node's own cannot. */
+
+import { lookup } from 'node:dns/promises';
+import { lstat, unlink } from 'node:fs/promises';
+import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { type Address, formatAddress } from '../../core/address.js';
+import { describeError, errnoOf, MeshproxyError } from '../../core/errors.js';
+import { libc } from '../native/libc.js';
+import type { Connection, Listener, SocketOptions } from '../transport.js';
+import { StreamConnection } from './connection.js';
+import { descriptorOf } from './socket.js';
+
+/** What Linux caps a backlog at by default (net.core.somaxconn since 5.4): a burst waits instead of being refused. */
+const BACKLOG = 4096;
+
+type Accept = (connection: Connection) => void;
+
+export async function listen(address: Address, options: SocketOptions, accept: Accept): Promise<Listener> {
+  const where = await bindOptions(address);
+  try {
+    return await StreamListener.open(address, where, options, accept);
+  } catch (error) {
+    if (address.kind !== 'unix' || errnoOf(error) !== 'EADDRINUSE' || !(await isStale(address.path))) {
+      throw listenError(address, error);
+    }
+    await unlink(address.path);
+    return await StreamListener.open(address, where, options, accept).catch((again: unknown) => {
+      throw listenError(address, again);
+    });
+  }
+}
+
+class StreamListener implements Listener {
+  readonly address: Address;
+  readonly #options: SocketOptions;
+  readonly #accept: Accept;
+  #server: Server;
+  /**
+   * A second descriptor of the same listening socket, taken while there are some left. Node cannot stop accepting
+   * but by closing; with this one open the socket itself stays, and clients wait in its queue until `resume`.
+   */
+  #spare: number | undefined;
+  #state: 'open' | 'paused' | 'closed' = 'open';
+
+  static async open(address: Address, where: ListenOptions, options: SocketOptions, accept: Accept) {
+    const server = await serve(where, options, (socket) => accept(accepted(socket, address)));
+    const bound = server.address();
+    const real: Address =
+      address.kind === 'unix' || bound === null || typeof bound === 'string'
+        ? address
+        : { ...address, port: bound.port };
+    return new StreamListener(real, server, options, accept);
+  }
+
+  private constructor(address: Address, server: Server, options: SocketOptions, accept: Accept) {
+    this.address = address;
+    this.#server = server;
+    this.#options = options;
+    this.#accept = accept;
+    // A unix socket's path is removed by the close that pausing needs, so such a listener does not pause.
+    this.#spare = address.kind === 'unix' ? undefined : duplicate(descriptorOf(server));
+  }
+
+  pause(): boolean {
+    if (this.#state === 'paused') return true;
+    if (this.#state === 'closed' || this.#spare === undefined) return false;
+    this.#state = 'paused';
+    this.#server.close();
+    return true;
+  }
+
+  resume(): void {
+    if (this.#state !== 'paused' || this.#spare === undefined) return;
+    this.#state = 'open';
+    const fd = this.#spare;
+    this.#spare = duplicate(fd);
+    this.#server = configure(this.#options, (socket) => this.#accept(accepted(socket, this.address)));
+    this.#server.listen({ fd, backlog: BACKLOG });
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    const wasOpen = this.#state === 'open';
+    this.#state = 'closed';
+    if (this.#spare !== undefined) libc()?.close(this.#spare);
+    this.#spare = undefined;
+    // Closing stops the accepting at once; its callback would wait for the connections, which live on without it.
+    if (wasOpen) this.#server.close();
+  }
+}
+
+function accepted(socket: Socket, listener: Address): StreamConnection {
+  return listener.kind === 'unix'
+    ? new StreamConnection(socket, listener, undefined)
+    : new StreamConnection(socket, undefined, undefined);
+}
+
+function configure(options: SocketOptions, onSocket: (socket: Socket) => void): Server {
+  const server = createServer({
+    allowHalfOpen: true,
+    pauseOnConnect: true,
+    noDelay: true,
+    keepAlive: options.keepaliveMs > 0,
+    keepAliveInitialDelay: options.keepaliveMs,
+    highWaterMark: options.bufferSize,
+  });
+  server.on('connection', onSocket);
+  // After listening, an 'error' is one connection that could not be accepted. The next is none the worse for it.
+  server.on('error', () => {});
+  return server;
+}
+
+function serve(where: ListenOptions, options: SocketOptions, onSocket: (socket: Socket) => void): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = configure(options, onSocket);
+    server.once('error', reject);
+    server.listen({ ...where, backlog: BACKLOG }, () => {
+      server.off('error', reject);
+      resolve(server);
+    });
+  });
+}
+
+function duplicate(fd: number | undefined): number | undefined {
+  const copy = fd === undefined ? -1 : (libc()?.dup(fd) ?? -1);
+  return copy < 0 ? undefined : copy;
+}
+
+async function bindOptions(address: Address): Promise<ListenOptions> {
+  switch (address.kind) {
+    case 'unix':
+      return { path: unixPath(address.path) };
+    case 'any':
+      return { port: address.port };
+    case 'ip':
+      return { host: address.host, port: address.port };
+    case 'name': {
+      // IPv4 first: who writes localhost means what most of its clients dial.
+      const found = await lookup(address.name, { all: true }).catch((error: unknown) => {
+        throw new MeshproxyError('resolve', `cannot listen on ${formatAddress(address)}: ${describeError(error)}`, {
+          cause: error,
+          hint: 'listen on an address of this machine, or on :PORT for all of them',
+        });
+      });
+      const host = (found.find(({ family }) => family === 4) ?? found[0])?.address;
+      return { host, port: address.port };
+    }
+  }
+}
+
+/** The kernel's form of a path: an abstract name begins with a zero byte. */
+export function unixPath(path: string): string {
+  return path.startsWith('@') ? `\0${path.slice(1)}` : path;
+}
+
+/** True where a socket file has nobody behind it: what a process that was killed leaves. */
+async function isStale(path: string): Promise<boolean> {
+  const isSocket = await lstat(path).then(
+    (stat) => stat.isSocket(),
+    () => false,
+  );
+  if (!isSocket) return false;
+  return new Promise((resolve) => {
+    const probe = connect({ path });
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(false);
+    });
+    probe.once('error', (error) => resolve(errnoOf(error) === 'ECONNREFUSED'));
+  });
+}
+
+function listenError(address: Address, cause: unknown): MeshproxyError {
+  const hint = listenHint(address, errnoOf(cause));
+  return new MeshproxyError('listen', `cannot listen on ${formatAddress(address)}: ${describeError(cause)}`, {
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+function listenHint(address: Address, errno: string | undefined): string | undefined {
+  const port = address.kind === 'unix' ? undefined : address.port;
+  switch (errno) {
+    case 'EADDRINUSE':
+      return port === undefined
+        ? 'another program serves on this path: stop it, or choose another path'
+        : `choose another port, or stop what listens there: ss -ltnp 'sport = :${port}' shows it`;
+    case 'EACCES':
+    case 'EPERM':
+      return port === undefined
+        ? "the folder must be writable for this program's user"
+        : `ports below 1024 need privileges: choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE`;
+    case 'EADDRNOTAVAIL':
+      return 'ip address shows the addresses of this machine; :PORT listens on all of them';
+    case 'ENOENT':
+      return 'create the folder first';
+    default:
+      return undefined;
+  }
+}

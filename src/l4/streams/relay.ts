@@ -1,0 +1,95 @@
+/**
+ * Bytes both ways between two sockets. Each direction ends by itself, after its last byte; a reset of either side
+ * resets the other at once. Nothing is allocated per chunk beyond what Node's streams do.
+ */
+import type { Socket } from 'node:net';
+import { classifyDisconnect } from '../disconnect.js';
+import type { RelayEnd, RelayEvents } from '../transport.js';
+import type { StreamConnection } from './connection.js';
+import { endOfStreamError } from './socket.js';
+
+const EMPTY = Buffer.alloc(0);
+
+export class Relay {
+  readonly #near: StreamConnection;
+  readonly #far: StreamConnection;
+  readonly #events: RelayEvents;
+  #resolve: (end: RelayEnd) => void = () => {};
+  /** Set by whatever broke the relay first; unset while all is well. */
+  #end: RelayEnd | undefined;
+  #endedDirections = 0;
+  #closedSockets = 0;
+
+  constructor(near: StreamConnection, far: StreamConnection, events: RelayEvents) {
+    this.#near = near;
+    this.#far = far;
+    this.#events = events;
+  }
+
+  run(): Promise<RelayEnd> {
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+      this.#watch(this.#near, this.#far, 'this');
+      this.#watch(this.#far, this.#near, 'peer');
+      this.#carry(this.#near, this.#far, undefined);
+      this.#carry(this.#far, this.#near, () => this.#events.onPeerFirstByte());
+    });
+  }
+
+  /** Everything that `from` sends goes to `to`; `onFirst` hears of the first byte. */
+  #carry(from: StreamConnection, to: StreamConnection, onFirst: (() => void) | undefined): void {
+    const source = from.socket;
+    const sink = to.socket;
+    if (source.destroyed || sink.destroyed) return;
+    let tellFirst = onFirst;
+    const forward = (chunk: Uint8Array) => {
+      if (tellFirst !== undefined) {
+        tellFirst();
+        tellFirst = undefined;
+      }
+      if (!sink.write(chunk)) source.pause();
+    };
+    source.on('data', forward);
+    sink.on('drain', () => source.resume());
+    source.on('end', () => {
+      const error = endOfStreamError(source);
+      if (error) source.destroy(error);
+      else this.#passOnEnd(sink);
+    });
+    source.resume();
+    if (from.held.length > 0) forward(from.held);
+    from.consume(from.held.length);
+    if (from.ended) this.#passOnEnd(sink);
+  }
+
+  #passOnEnd(sink: Socket): void {
+    if (sink.destroyed) return;
+    // Not `end()` at once: while a FIN waits behind queued bytes the socket could not be reset any more, only closed,
+    // which would make a truncated stream look complete.
+    if (sink.writableLength === 0) sink.end();
+    else sink.write(EMPTY, () => !sink.destroyed && sink.end());
+    this.#endedDirections += 1;
+    if (this.#endedDirections === 1) this.#events.onHalfClose();
+  }
+
+  #watch(side: StreamConnection, other: StreamConnection, by: 'this' | 'peer'): void {
+    const broke = (error: Error) => {
+      this.#end ??= { kind: classifyDisconnect(error) === 'reset' ? 'reset' : 'lost', by, cause: error };
+      other.reset();
+    };
+    const closed = () => {
+      const { socket } = side;
+      // Closed by nobody's error and before its time: by our own `reset`.
+      if (!this.#end && !(socket.readableEnded && socket.writableFinished)) {
+        this.#end = { kind: 'local' };
+        other.reset();
+      }
+      this.#closedSockets += 1;
+      if (this.#closedSockets === 2) this.#resolve(this.#end ?? { kind: 'completed' });
+    };
+    if (side.failure) broke(side.failure);
+    side.socket.on('error', broke);
+    if (side.socket.closed) closed();
+    else side.socket.on('close', closed);
+  }
+}
