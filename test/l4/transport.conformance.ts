@@ -232,6 +232,20 @@ export function describeTransport(transport: Transport): void {
         expect((await readAll(await upstream.accept())).bytes.toString()).toBe('HELLO WORLD');
       });
 
+      it('does not miss an end that comes between a peek and the relay', async () => {
+        const upstream = await server();
+        const { connection, client } = await accepted();
+        client.end('abc');
+        await connection.peek(3, never);
+        const far = await transport.dial(upstream.address, OPTIONS, never);
+        const behind = await upstream.accept();
+        behind.end();
+        for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+        connection.relay(far, { onPeerFirstByte() {}, onHalfClose() {} });
+        expect(await readAll(behind)).toEqual({ bytes: Buffer.from('abc'), end: 'end' });
+        expect(await readAll(client)).toEqual({ bytes: Buffer.alloc(0), end: 'end' });
+      });
+
       it('drops what was consumed, and what was written goes first', async () => {
         const upstream = await server();
         const { connection, client } = await accepted();

@@ -20,8 +20,9 @@ export class StreamConnection implements Connection {
   readonly remote: SocketAddress | undefined;
   /** Received and not consumed: goes to the peer of the relay first. */
   held: Uint8Array = EMPTY;
-  /** The peer's end of stream has been seen. */
+  /** The peer's end of stream has been seen; a relay hears of it by `onEnd`. */
   ended = false;
+  onEnd: (() => void) | undefined;
   /** The socket broke; it is destroyed. */
   failure: Error | undefined;
   readonly #unix: boolean;
@@ -36,6 +37,8 @@ export class StreamConnection implements Connection {
     this.#local = local;
     // There from the first moment to the last: an 'error' event that nobody hears would end the process.
     socket.on('error', (error) => this.#failed(error));
+    // Likewise: an empty stream ends even while it is paused, between two owners of the connection.
+    socket.once('end', () => this.#atEnd());
   }
 
   get local(): SocketAddress | undefined {
@@ -61,18 +64,11 @@ export class StreamConnection implements Connection {
         this.held = this.held.length === 0 ? chunk : Buffer.concat([this.held, chunk]);
         if (this.held.length >= atLeast) waiting.resolve(this.held);
       };
-      const onEnd = () => {
-        const error = endOfStreamError(socket);
-        if (error) return void socket.destroy(error);
-        this.ended = true;
-        waiting.resolve(this.held);
-      };
       const onAbort = () => waiting.reject(aborted(signal));
       const done = () => {
         this.#waiting = undefined;
         socket.pause();
         socket.off('data', onData);
-        socket.off('end', onEnd);
         signal.removeEventListener('abort', onAbort);
       };
       const waiting: Waiting = {
@@ -89,7 +85,6 @@ export class StreamConnection implements Connection {
       this.#waiting = waiting;
       signal.addEventListener('abort', onAbort, { once: true });
       socket.on('data', onData);
-      socket.on('end', onEnd);
       socket.resume();
     });
   }
@@ -121,6 +116,14 @@ export class StreamConnection implements Connection {
     // A unix domain socket has no reset, and Node throws where it is asked for one.
     if (this.#unix) this.socket.destroy();
     else this.socket.resetAndDestroy();
+  }
+
+  #atEnd(): void {
+    const error = endOfStreamError(this.socket);
+    if (error) return void this.socket.destroy(error);
+    this.ended = true;
+    this.#waiting?.resolve(this.held);
+    this.onEnd?.();
   }
 
   #failed(error: Error): void {

@@ -6,7 +6,6 @@ import type { Socket } from 'node:net';
 import { classifyDisconnect } from '../disconnect.js';
 import type { RelayEnd, RelayEvents } from '../transport.js';
 import type { StreamConnection } from './connection.js';
-import { endOfStreamError } from './socket.js';
 
 const EMPTY = Buffer.alloc(0);
 
@@ -51,11 +50,7 @@ export class Relay {
     };
     source.on('data', forward);
     sink.on('drain', () => source.resume());
-    source.on('end', () => {
-      const error = endOfStreamError(source);
-      if (error) source.destroy(error);
-      else this.#passOnEnd(sink);
-    });
+    from.onEnd = () => this.#passOnEnd(sink);
     source.resume();
     if (from.held.length > 0) forward(from.held);
     from.consume(from.held.length);
