@@ -4,7 +4,7 @@
  * Not sonic-boom: its `flushSync` never returns when the descriptor reports anything but EAGAIN (a closed pipe, a full
  * disk), and lines lost to a closed pipe are not counted.
  */
-import { write as writeFile, writeSync } from 'node:fs';
+import { write, writeSync } from 'node:fs';
 import { errnoOf } from '../core/errors.js';
 
 /** Characters held while the reader is slow: some thousand access lines. Past it, lines are dropped and counted. */
@@ -13,21 +13,10 @@ const MAX_QUEUED = 4 * 1024 ** 2;
 const MAX_CHUNK = 64 * 1024;
 /** Lines are collected this long, ms: one system call for all of a burst, and still at once to a person's eye. */
 const GATHER_MS = 50;
-/** How long after "the pipe is full" (EAGAIN) it is tried again, ms. */
-const RETRY_MS = 100;
-/** How often `flushSync` tries a full pipe again, `RETRY_MS` apart: a reader that has not read for a second is gone. */
-const LAST_TRIES = 10;
-
-/** How a chunk is written; a test gives its own. */
-export interface DescriptorWriter {
-  write(fd: number, bytes: Uint8Array, done: (error: Error | null, written: number) => void): void;
-  writeSync(fd: number, bytes: Uint8Array): number;
-}
-
-const descriptors: DescriptorWriter = {
-  write: (fd, bytes, done) => writeFile(fd, bytes, done),
-  writeSync: (fd, bytes) => writeSync(fd, bytes),
-};
+/** How long after "the pipe is full" (EAGAIN) it is tried again, ms: a busy reader takes its 64 KiB in less than the first, twice as long each time for one that stalls. */
+const RETRY_MS = { first: 2, longest: 200 };
+/** How long `flushSync` waits for room in a full pipe, ms: an exit must not hang on who reads the log. */
+const LAST_WAIT_MS = 1000;
 
 /** Whole lines, or what is left of them after a short write. */
 interface Chunk {
@@ -37,18 +26,18 @@ interface Chunk {
 
 export class LogSink {
   readonly #fd: number;
-  readonly #writer: DescriptorWriter;
   readonly #queue: string[] = [];
   #queuedLength = 0;
   /** What the last write left; goes out before the queue. A chunk that is being written is in neither. */
   #rest: Chunk | undefined;
   #writing = false;
   #timer: NodeJS.Timeout | undefined;
+  #retryMs = RETRY_MS.first;
   #dropped = 0;
 
-  constructor(fd: number, writer: DescriptorWriter = descriptors) {
+  /** A pipe or socket there should not block, or the process's exit can hang on a reader that stalls. */
+  constructor(fd: number) {
     this.#fd = fd;
-    this.#writer = writer;
   }
 
   /** Lines that were lost because the reader was too slow, or gone. */
@@ -68,23 +57,21 @@ export class LogSink {
   }
 
   /**
-   * Writes everything queued before it returns, and gives up on a reader that does not read for a second. For the
-   * last moments of the process: what a thread is writing just then is left to it, and the exit waits for that.
+   * Writes everything queued before it returns, as far as its reader lets it within a second. For the last
+   * moments of the process: what a thread is writing just then is left to it, and the exit waits for that.
    */
   flushSync(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    let tries = 0;
-    while (tries < LAST_TRIES) {
+    for (let waited = 0; waited < LAST_WAIT_MS; ) {
       const chunk = this.#next();
       if (chunk === undefined) return;
       try {
-        this.#keepRest(chunk, this.#writer.writeSync(this.#fd, chunk.bytes));
-        tries = 0;
+        this.#keepRest(chunk, writeSync(this.#fd, chunk.bytes));
       } catch (error) {
         if (!this.#failed(chunk, error)) continue;
-        tries += 1;
-        pause(RETRY_MS);
+        waited += this.#retryMs;
+        pause(this.#retryMs);
       }
     }
   }
@@ -101,10 +88,10 @@ export class LogSink {
     const chunk = this.#writing ? undefined : this.#next();
     if (chunk === undefined) return;
     this.#writing = true;
-    this.#writer.write(this.#fd, chunk.bytes, (error, written) => {
+    write(this.#fd, chunk.bytes, (error, written) => {
       this.#writing = false;
       if (error === null) this.#keepRest(chunk, written);
-      else if (this.#failed(chunk, error)) return this.#schedule(RETRY_MS);
+      else if (this.#failed(chunk, error)) return this.#schedule(this.#retryMs);
       this.#flush();
     });
   }
@@ -124,6 +111,7 @@ export class LogSink {
   }
 
   #keepRest(chunk: Chunk, written: number): void {
+    this.#retryMs = RETRY_MS.first;
     if (written < chunk.bytes.length) this.#rest = { bytes: chunk.bytes.subarray(written), lines: chunk.lines };
   }
 
@@ -131,6 +119,7 @@ export class LogSink {
   #failed(chunk: Chunk, error: unknown): boolean {
     if (errnoOf(error) === 'EAGAIN') {
       this.#rest = chunk;
+      this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.longest);
       return true;
     }
     this.#dropped += chunk.lines;
