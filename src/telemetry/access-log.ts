@@ -73,7 +73,7 @@ function failuresOf(attempts: readonly Attempt[]): string {
   if (failed.length === 0) return '';
   const told = failed.slice(0, ATTEMPTS_TOLD).map(({ endpoint, error }) => `${endpoint}: ${error}`);
   const more = failed.length > told.length ? [`${failed.length - told.length} more`] : [];
-  return ` (failed before: ${[...told, ...more].join('; ')})`;
+  return ` (failed attempts: ${[...told, ...more].join('; ')})`;
 }
 
 function fieldsOf(record: ConnectionRecord): AccessFields {

@@ -33,12 +33,16 @@ export function createLogger(options: LogOptions, destination?: DestinationStrea
   // Asking for process.stderr also makes a pipe or socket there non-blocking, which the sink relies on.
   const terminal = process.stderr.isTTY === true;
   const pretty = options.format === 'pretty' || (options.format === 'auto' && terminal && destination === undefined);
+  const to = (target: DestinationStream): Logger =>
+    pino(settings(options.level), pretty ? prettyTo(target, terminal) : target);
+  if (destination !== undefined) {
+    return { logger: to(destination), dropped: () => 0, flushSync: () => {}, close: () => {} };
+  }
   const sink = new LogSink(STDERR);
-  const target = destination ?? sink;
   const flushSync = (): void => sink.flushSync();
   process.on('exit', flushSync);
   return {
-    logger: pino(settings(options.level), pretty ? prettyTo(target, terminal) : target),
+    logger: to(sink),
     dropped: () => sink.dropped,
     flushSync,
     close() {
