@@ -10,6 +10,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { MeshproxyError } from './errors.js';
+import { canonicalIpv6 } from './ip.js';
 
 /** An IP address and port. `port` 0 asks for any free port when listening. */
 export interface IpAddress {
@@ -87,7 +88,8 @@ export function parseAddress(text: string): Address {
 }
 
 function parseUnix(text: string): UnixAddress {
-  const path = text.slice('unix:'.length).replace(/^\/\/(?=\/)/, '');
+  // Also as a URL has it, unix:///run/app.sock: more than one slash at the beginning means the same as one.
+  const path = text.slice('unix:'.length).replace(/^\/+/, '/');
   if (path === '' || path === '@') throw bad(text, 'the path is missing');
   if (path.includes('\0')) throw bad(text, 'the path contains a zero byte');
   const bytes = Buffer.byteLength(path);
@@ -104,14 +106,20 @@ function parseBracketed(text: string): IpAddress {
   if (!isIPv6(host)) throw bad(text, `${JSON.stringify(host)} is not an IPv6 address`);
   const rest = text.slice(close + 1);
   if (!rest.startsWith(':')) throw bad(text, 'the port is missing', `write [${host}]:80, for example`);
-  return { kind: 'ip', host, port: parsePort(text, rest.slice(1)) };
+  return { kind: 'ip', host: canonicalHost(host), port: parsePort(text, rest.slice(1)) };
+}
+
+/** One text for one address, whichever way it was written: IPv4-mapped as IPv4, else with its zone (`%eth0`). */
+function canonicalHost(ipv6: string): string {
+  const host = unmapped(canonicalIpv6(ipv6));
+  return isIPv4(host) ? host : `${host}${/%.*$/.exec(ipv6) ?? ''}`;
 }
 
 function parsePort(text: string, port: string): number {
   if (port === '') throw bad(text, 'the port is missing');
   if (!/^\d+$/.test(port)) throw bad(text, `the port ${JSON.stringify(port)} is not a number`);
   const value = Number(port);
-  if (port.length > 5 || value > 65535) throw bad(text, `the port ${port} is not between 0 and 65535`);
+  if (value > 65535) throw bad(text, `the port ${port} is not between 0 and 65535`);
   return value;
 }
 
@@ -148,7 +156,7 @@ export function isLoopback(address: Address): boolean {
     case 'any':
       return false;
     case 'name':
-      return address.name === 'localhost' || address.name.endsWith('.localhost');
+      return /(^|\.)localhost\.?$/.test(address.name);
     case 'ip':
       return address.host === '::1' || unmapped(address.host).startsWith('127.');
   }

@@ -53,47 +53,53 @@ export class MeshproxyError extends Error {
   }
 }
 
-/** The system's name for what went wrong (`ECONNREFUSED`), or `undefined` where `error` carries none. */
+/** The system's name for what went wrong (`ECONNREFUSED`), or `undefined` where neither `error` nor its cause carries one. */
 export function errnoOf(error: unknown): string | undefined {
+  // Its own code is meshproxy's word for it, not the system's.
+  if (error instanceof MeshproxyError) return errnoOf(error.cause);
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** Plain words for the system errors that a proxy meets; the errno itself where there are none. */
-const ERRNO_WORDS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection refused: nothing listens there',
-  ECONNRESET: 'connection reset by the other side',
-  EPIPE: 'the other side had already closed',
-  ETIMEDOUT: 'no answer',
-  EHOSTUNREACH: 'no route to the host',
-  ENETUNREACH: 'no route to the network',
-  EHOSTDOWN: 'the host is down',
-  EADDRINUSE: 'the address is already in use',
-  EADDRNOTAVAIL: 'the address is not one of this machine',
-  EACCES: 'permission denied',
-  EPERM: 'not permitted',
-  ENOENT: 'no such file',
-  EISDIR: 'it is a directory',
-  ENOTDIR: 'a part of the path is not a directory',
-  EMFILE: 'this process has no descriptor left',
-  ENFILE: 'this machine has no descriptor left',
-  ENOBUFS: 'the kernel has no buffer space left',
-  ENOMEM: 'out of memory',
-  ENOTFOUND: 'no such name',
-  ENODATA: 'the name has no address',
-  ESERVFAIL: 'the name server failed',
-  EREFUSED: 'the name server refused to answer',
-  EAI_AGAIN: 'the name server did not answer',
-  ETIMEOUT: 'the name server did not answer in time',
-};
+/** Plain words for the system errors that a proxy meets. */
+const ERRNO_WORDS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    ECONNREFUSED: 'connection refused: nothing listens there',
+    ECONNRESET: 'connection reset by the other side',
+    EPIPE: 'the other side had already closed',
+    ETIMEDOUT: 'no answer',
+    EHOSTUNREACH: 'no route to the host',
+    ENETUNREACH: 'no route to the network',
+    EHOSTDOWN: 'the host is down',
+    EADDRINUSE: 'the address is already in use',
+    EADDRNOTAVAIL: 'the address is not one of this machine',
+    EACCES: 'permission denied',
+    EPERM: 'not permitted',
+    ENOENT: 'no such file',
+    EISDIR: 'it is a directory',
+    ENOTDIR: 'a part of the path is not a directory',
+    EMFILE: 'this process has no descriptor left',
+    ENFILE: 'this machine has no descriptor left',
+    ENOBUFS: 'the kernel has no buffer space left',
+    ENOMEM: 'out of memory',
+    ENOTFOUND: 'no such name',
+    ENODATA: 'the name has no address',
+    ESERVFAIL: 'the name server failed',
+    EREFUSED: 'the name server refused to answer',
+    EAI_AGAIN: 'the name server did not answer',
+    ETIMEOUT: 'the name server did not answer in time',
+  }),
+);
 
-/** What went wrong, in words, with the system's own name for it: `connection refused: nothing listens there (ECONNREFUSED)`. */
+/**
+ * What went wrong, in words, with the system's own name for it: `connection refused: nothing listens there
+ * (ECONNREFUSED)`. Where there are no words of ours, the error's own.
+ */
 export function describeError(error: unknown): string {
-  const errno = errnoOf(error);
   if (error instanceof MeshproxyError) return error.message;
-  if (errno !== undefined) {
-    const words = ERRNO_WORDS[errno];
-    return words === undefined ? errno : `${words} (${errno})`;
-  }
-  return error instanceof Error ? error.message : String(error);
+  const errno = errnoOf(error);
+  if (errno === undefined) return error instanceof Error ? error.message : String(error);
+  const words = ERRNO_WORDS.get(errno) ?? (error instanceof Error ? error.message : '');
+  if (words === '') return errno;
+  return words.includes(errno) ? words : `${words} (${errno})`;
 }
