@@ -45,7 +45,7 @@ export function isOrderly(ending: Ending): boolean {
 }
 
 /** Why a listener turned a connection away before it became one. */
-export type Refusal = 'max-connections' | 'listener-max-connections' | 'max-memory' | 'draining';
+export type Refusal = 'max-connections' | 'listener-max-connections' | 'max-memory' | 'descriptors' | 'draining';
 
 /** One attempt to reach an endpoint. */
 export interface Attempt {

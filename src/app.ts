@@ -1,0 +1,308 @@
+/** The composition root: builds a running proxy from a `Config`, and owns the order of start, reload and drain. */
+import { createRequire } from 'node:module';
+import { type AdminServer, startAdmin } from './admin/server.js';
+import type { AdminSource, Readiness } from './admin/source.js';
+import type { Config, ServiceConfig } from './config/schema.js';
+import { type Address, formatAddress } from './core/address.js';
+import { type Clock, systemClock } from './core/clock.js';
+import { errnoOf, MeshproxyError } from './core/errors.js';
+import { createSource } from './discovery/create.js';
+import { DataPlane, type Route } from './l4/data-plane.js';
+import { LiveConnections } from './l4/live.js';
+import { defaultMaxMemory } from './l4/resources.js';
+import { type PreparedSources, Service } from './l4/service.js';
+import { streamsTransport } from './l4/streams/transport.js';
+import type { Log } from './telemetry/logger.js';
+import type { ConnectionRecord } from './telemetry/record.js';
+import type { ProxyStatus } from './telemetry/status.js';
+import { Telemetry } from './telemetry/telemetry.js';
+
+export const VERSION: string = createRequire(import.meta.url)('../package.json').version;
+
+export interface ProxyOptions {
+  readonly log: Log;
+  readonly clock?: Clock;
+  /** The admin address was asked for, not merely the default: then a port in use is an error, else a warning. */
+  readonly adminExplicit?: boolean;
+}
+
+export interface RunningProxy {
+  /** As bound: with the real port where 0 was asked for. */
+  readonly listeners: readonly { readonly name: string; readonly address: Address }[];
+  readonly admin: Address | undefined;
+  /** Of the configuration in force; counts up from 1. */
+  readonly version: number;
+  /** Resolves when all is closed, by whichever way it came to that. */
+  readonly closed: Promise<void>;
+  /** The connections that are open now, oldest first. */
+  connections(): readonly ConnectionRecord[];
+  /** The metrics in Prometheus' text format. */
+  metrics(): Promise<string>;
+  /**
+   * Puts another configuration in force: all of it, or, where a listener cannot be bound or a name not resolved, none
+   * of it, rejecting with why. No live connection is touched. One at a time: a call waits for the one before it.
+   */
+  reload(config: Config): Promise<void>;
+  /**
+   * Stops accepting, lets connections finish until `timeoutMs` (default: as configured), resets what is left and closes.
+   * Resolves with how many were reset. Idempotent: a second call awaits the first.
+   */
+  drain(timeoutMs?: number): Promise<number>;
+  /** Resets all connections and closes at once; also during a drain. */
+  close(): Promise<void>;
+}
+
+/** Starts a proxy. Rejects, with nothing left open, where a listener cannot be bound or a name does not resolve. */
+export async function startProxy(config: Config, options: ProxyOptions): Promise<RunningProxy> {
+  const app = new App(config, options);
+  await app.start();
+  return app;
+}
+
+class App implements RunningProxy {
+  readonly closed: Promise<void>;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #live: LiveConnections;
+  readonly #plane: DataPlane;
+  readonly #telemetry: Telemetry;
+  readonly #adminExplicit: boolean;
+  #markClosed: () => void = () => {};
+  #config: Config;
+  #version = 0;
+  #appliedAt = 0;
+  readonly #reloads = { applied: 0, refused: 0 };
+  #refused: { readonly at: number; readonly error: string } | undefined;
+  #services = new Map<string, Service>();
+  #admin: AdminServer | undefined;
+  #readiness: Readiness = { kind: 'starting', reason: 'the listeners are not bound yet' };
+  #reloading: Promise<void> = Promise.resolve();
+  #draining: Promise<number> | undefined;
+
+  constructor(config: Config, { log, clock = systemClock, adminExplicit = true }: ProxyOptions) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#config = config;
+    this.#adminExplicit = adminExplicit;
+    this.#live = new LiveConnections(clock);
+    this.#telemetry = new Telemetry({
+      log,
+      accessLog: config.accessLog,
+      clock,
+      version: VERSION,
+      live: () => this.#live,
+      status: () => this.#status(),
+    });
+    this.#plane = new DataPlane({
+      clock,
+      transport: streamsTransport,
+      live: this.#live,
+      observer: this.#telemetry,
+      limits: limitsOf(config),
+      onPause: (paused, connections) => this.#tellPause(paused, connections),
+      onBug: (err) => log.logger.error({ err }, 'a bug in meshproxy ended a connection; please report it'),
+    });
+    this.closed = new Promise((resolve) => {
+      this.#markClosed = resolve;
+    });
+  }
+
+  async start(): Promise<void> {
+    try {
+      this.#admin = await this.#openAdmin(this.#config);
+      await this.#apply(this.#config);
+    } catch (error) {
+      await this.#shut();
+      throw error;
+    }
+    this.#readiness = { kind: 'ready' };
+  }
+
+  get listeners() {
+    return this.#plane.listeners().map(({ name, address }) => ({ name, address }));
+  }
+
+  get admin(): Address | undefined {
+    return this.#admin?.address;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  connections(): readonly ConnectionRecord[] {
+    return [...this.#live];
+  }
+
+  async metrics(): Promise<string> {
+    return (await this.#telemetry.metrics()).text;
+  }
+
+  reload(config: Config): Promise<void> {
+    const turn = this.#reloading.then(() => this.#reload(config));
+    this.#reloading = turn.catch(() => {});
+    return turn;
+  }
+
+  drain(timeoutMs = this.#config.drainTimeout): Promise<number> {
+    this.#readiness = { kind: 'draining', reason: 'it was told to stop, and lets its connections finish' };
+    this.#draining ??= this.#plane.drain(timeoutMs).then(async (cut) => {
+      await this.#shut();
+      return cut;
+    });
+    return this.#draining;
+  }
+
+  async close(): Promise<void> {
+    const drained = this.drain(0);
+    this.#live.cutAll('drain-deadline');
+    await drained;
+  }
+
+  async #reload(config: Config): Promise<void> {
+    if (this.#draining) throw new MeshproxyError('aborted', 'the proxy is draining: it takes no new configuration');
+    try {
+      const admin = await this.#moveAdmin(config);
+      await this.#apply(config).catch(async (error: unknown) => {
+        if (admin !== this.#admin) await admin?.close();
+        throw error;
+      });
+      if (admin !== this.#admin) {
+        await this.#admin?.close();
+        this.#admin = admin;
+      }
+      this.#reloads.applied += 1;
+      this.#refused = undefined;
+    } catch (error) {
+      this.#reloads.refused += 1;
+      this.#refused = { at: this.#clock.wall(), error: error instanceof Error ? error.message : String(error) };
+      throw error;
+    }
+  }
+
+  /** First all that can fail: names resolved, listeners bound. Then, without a step that can fail, the swap. */
+  async #apply(config: Config): Promise<void> {
+    const services = new Map<string, Service>();
+    const sources = new Map<string, PreparedSources>();
+    const discard = (): void => {
+      for (const prepared of sources.values()) prepared.discard();
+    };
+    try {
+      await Promise.all(
+        Object.entries(config.services).map(async ([name, settings]) => {
+          const service = this.#services.get(name) ?? this.#createService(name, settings);
+          services.set(name, service);
+          sources.set(name, await service.prepare(this.#sourcesOf(settings, config)));
+        }),
+      );
+      const listeners = await this.#plane.prepare(routesOf(config, services));
+      for (const [name, settings] of Object.entries(config.services)) sources.get(name)?.commit(settings);
+      for (const [name, service] of this.#services) if (!services.has(name)) service.stop();
+      this.#services = services;
+      this.#plane.limits = limitsOf(config);
+      await listeners.commit();
+    } catch (error) {
+      discard();
+      throw error;
+    }
+    this.#config = config;
+    this.#telemetry.accessLog = config.accessLog;
+    this.#log.logger.level = config.log.level;
+    this.#version += 1;
+    this.#appliedAt = this.#clock.wall();
+  }
+
+  #createService(name: string, settings: ServiceConfig): Service {
+    return new Service(name, settings, (upstream, err) => {
+      this.#log.logger.warn(
+        { service: name, upstream, err },
+        `service ${name}: ${err.message}; the last answer stays in force`,
+      );
+    });
+  }
+
+  #sourcesOf({ upstreams }: ServiceConfig, { dns }: Config) {
+    return upstreams.map((address) => createSource(address, { dns, clock: this.#clock }));
+  }
+
+  /** The admin server that `config` asks for: the one there is, another one, or none. */
+  async #moveAdmin(config: Config): Promise<AdminServer | undefined> {
+    return sameAdmin(config, this.#config) ? this.#admin : this.#openAdmin(config);
+  }
+
+  async #openAdmin({ admin }: Config): Promise<AdminServer | undefined> {
+    if (admin === 'off') return undefined;
+    const source: AdminSource = {
+      telemetry: this.#telemetry,
+      readiness: () => this.#readiness,
+      config: () => this.#config,
+      drain: () => void this.drain(),
+    };
+    try {
+      return await startAdmin(admin, source);
+    } catch (error) {
+      const inUse = error instanceof MeshproxyError && errnoOf(error.cause) === 'EADDRINUSE';
+      if (this.#adminExplicit || !inUse) throw error;
+      this.#log.logger.warn(
+        `the admin address ${formatAddress(admin)} is already in use: running without an admin page (choose one with --admin)`,
+      );
+      return undefined;
+    }
+  }
+
+  #tellPause(paused: boolean, connections: number): void {
+    const { logger } = this.#log;
+    if (paused) {
+      logger.warn(
+        { connections },
+        `accepting is paused: ${connections} connections use the descriptors of this process; raise its limit of open files (ulimit -n)`,
+      );
+    } else logger.info({ connections }, 'accepting goes on: there are descriptors again');
+  }
+
+  #status(): ProxyStatus {
+    return {
+      config: {
+        version: this.#version,
+        appliedAt: this.#appliedAt,
+        reloads: { ...this.#reloads },
+        ...(this.#refused === undefined ? {} : { refused: this.#refused }),
+      },
+      listeners: this.#plane.listeners().map((state) => ({ ...state, address: formatAddress(state.address) })),
+      services: [...this.#services.values()].map(({ name, picker, upstreams }) => ({
+        name,
+        endpoints: picker.endpoints.map(({ id, addresses }) => ({ id, addresses: addresses.map(formatAddress) })),
+        upstreams,
+      })),
+    };
+  }
+
+  async #shut(): Promise<void> {
+    await this.#plane.stopAccepting();
+    for (const service of this.#services.values()) service.stop();
+    await this.#admin?.close();
+    this.#markClosed();
+  }
+}
+
+function sameAdmin(a: Config, b: Config): boolean {
+  if (a.admin === 'off' || b.admin === 'off') return a.admin === b.admin;
+  return formatAddress(a.admin) === formatAddress(b.admin);
+}
+
+function limitsOf({ limits }: Config) {
+  return {
+    maxConnections: limits.maxConnections,
+    maxMemory: limits.maxMemory ?? defaultMaxMemory(),
+    sockets: { keepaliveMs: limits.keepalive, bufferSize: limits.bufferSize },
+  };
+}
+
+function routesOf({ listeners }: Config, services: ReadonlyMap<string, Service>): Route[] {
+  return Object.entries(listeners).map(([name, settings]) => {
+    const service = services.get(settings.service ?? name);
+    if (!service)
+      throw new MeshproxyError('bad-config', `listener ${name}: there is no service ${settings.service ?? name}`);
+    return { name, settings, service };
+  });
+}

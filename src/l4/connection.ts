@@ -1,0 +1,251 @@
+/**
+ * START HERE: the life of a connection, top to bottom.
+ *
+ *   accept -> admit -> identify -> route -> pick -> dial -> relay -> account
+ *
+ * `frontend.ts` accepts and admits; `serve` tells the rest. Every step is a call into a module that can be read and
+ * tested alone. A step that cannot go on throws a `Stop`, which says how the connection ended, in one place.
+ */
+import type { Endpoint, Pick } from '../balancer/picker.js';
+import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
+import { formatAddress } from '../core/address.js';
+import type { Clock, Timer } from '../core/clock.js';
+import { describeError, MeshproxyError } from '../core/errors.js';
+import { formatDuration } from '../core/units.js';
+import type { Ending, Observer } from '../telemetry/record.js';
+import { watchIdle } from './idle-watch.js';
+import type { LiveConnection } from './live.js';
+import { encodeProxyHeader } from './proxy-header.js';
+import { race } from './race.js';
+import type { Service } from './service.js';
+import { type ProxyHeader, parseProxyHeader } from './sniff/proxy-protocol.js';
+import type { Connection, RelayEnd, SocketOptions, Transport } from './transport.js';
+
+/** What a connection needs of its surroundings. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly transport: Transport;
+  readonly observer: Observer;
+  readonly sockets: SocketOptions;
+  /** This process had no descriptor left for a dial: accept no more until a connection has ended. */
+  exhausted(): void;
+  /** Something was thrown that is not a `MeshproxyError`: a bug, to be logged with its stack. */
+  bug(error: unknown): void;
+}
+
+/** Ends a connection's life early; `ending` says how, `detail` what exactly happened. */
+class Stop extends Error {
+  readonly ending: Ending;
+  readonly detail: string | undefined;
+
+  constructor(ending: Ending, detail?: string) {
+    super(ending);
+    this.ending = ending;
+    this.detail = detail;
+  }
+}
+
+/** Serves one admitted connection until both its sides are closed. Never rejects. */
+export async function serve(live: LiveConnection, listener: ListenerConfig, service: Service, around: Surroundings) {
+  around.observer.opened(live);
+  try {
+    const header = await identify(live, listener, around);
+    live.service = service.name;
+    const { settings } = service;
+    const upstream = await connect(live, service, around);
+    greet(live, upstream, settings, header);
+    const end = await relay(live, upstream, settings, around);
+    account(live, around, endingOf(end, live), end.kind === 'local' ? undefined : describeEnd(end));
+  } catch (error) {
+    live.downstream.reset();
+    if (error instanceof Stop) return account(live, around, error.ending, error.detail);
+    around.bug(error);
+    account(live, around, 'internal-error', describeError(error));
+  }
+}
+
+/** Learns who the client is: from its PROXY protocol header where the listener asks for one, else from the socket. */
+async function identify(
+  live: LiveConnection,
+  settings: ListenerConfig,
+  { clock }: Surroundings,
+): Promise<ProxyHeader | undefined> {
+  if (!settings.acceptProxyProtocol) return undefined;
+  const controller = live.cancellable();
+  const timer = clock.after(settings.proxyProtocolTimeout, () => controller.abort());
+  try {
+    const header = await readProxyHeader(live, controller.signal);
+    live.identifyMs = clock.now() - live.startedAt;
+    // LOCAL: the sender speaks for itself, a health check for example. The socket's own addresses stand (section 2.2).
+    if (header.command === 'proxy') {
+      if (header.source) live.client = formatAddress(header.source);
+      if (header.destination) live.destination = formatAddress(header.destination);
+    }
+    return header;
+  } catch (error) {
+    if (!(error instanceof MeshproxyError)) throw error;
+    if (live.cutBy !== undefined) throw new Stop(live.cutBy);
+    if (error.code === 'aborted') {
+      throw new Stop(
+        'proxy-header-timeout',
+        `no complete header within ${formatDuration(settings.proxyProtocolTimeout)}`,
+      );
+    }
+    throw new Stop('client-reset', 'before its PROXY protocol header was complete');
+  } finally {
+    timer.cancel();
+  }
+}
+
+async function readProxyHeader(live: LiveConnection, signal: AbortSignal): Promise<ProxyHeader> {
+  const client = live.downstream;
+  for (let atLeast = 1; ; ) {
+    const bytes = await client.peek(atLeast, signal);
+    if (bytes.length < atLeast) throw new Stop('closed-before-header');
+    const result = parseProxyHeader(bytes);
+    switch (result.kind) {
+      case 'match':
+        client.consume(result.length);
+        live.headerBytes = result.length;
+        return result.value;
+      case 'no-match':
+        throw new Stop('bad-proxy-header', result.reason);
+      case 'need-more':
+        atLeast = result.atLeast;
+    }
+  }
+}
+
+/** Picks an endpoint and dials it; where that fails, the next, within the service's bounds. No byte has been sent yet. */
+async function connect(live: LiveConnection, service: Service, around: Surroundings): Promise<Connection> {
+  const { clock } = around;
+  // One snapshot for the whole search: an update of the endpoints is for the next connection.
+  const { picker, settings } = service;
+  const startedAt = clock.now();
+  const tried = new Set<Endpoint>();
+  live.phase = 'connecting';
+  while (live.attempts.length < settings.connectAttempts) {
+    const leftMs = settings.connectDeadline - (clock.now() - startedAt);
+    const pick = leftMs > 0 ? picker.pick({ tried }) : undefined;
+    if (!pick) break;
+    const upstream = await attempt(live, service, pick, Math.min(settings.connectTimeout, leftMs), around);
+    if (upstream) {
+      live.connectMs = clock.now() - startedAt;
+      return upstream;
+    }
+    tried.add(pick.endpoint);
+  }
+  if (picker.endpoints.length === 0) throw new Stop('no-endpoint', `service ${service.name} has no endpoint`);
+  throw new Stop('connect-failed', live.attempts.map(({ error }) => error).join('; '));
+}
+
+/** One attempt at one endpoint, all of whose addresses are raced. `undefined` where the next may be tried. */
+async function attempt(
+  live: LiveConnection,
+  service: Service,
+  pick: Pick,
+  timeoutMs: number,
+  around: Surroundings,
+): Promise<Connection | undefined> {
+  const { clock, transport, sockets, observer } = around;
+  const { endpoint, why } = pick;
+  const startedAt = clock.now();
+  const controller = live.cancellable();
+  const timer = clock.after(timeoutMs, () => controller.abort());
+  const settle = (address: string, error?: string): void => {
+    const durationMs = clock.now() - startedAt;
+    const entry = { endpoint: endpoint.id, why, address, durationMs, ...(error === undefined ? {} : { error }) };
+    live.attempts.push(entry);
+    observer.attempted(service.name, entry);
+    pick.settle(
+      error === undefined ? { kind: 'connected', connectMs: durationMs } : { kind: 'failed', afterMs: durationMs },
+    );
+  };
+  try {
+    const won = await race(
+      endpoint.addresses,
+      service.settings.raceDelay,
+      clock,
+      controller.signal,
+      (address, signal) => transport.dial(address, sockets, signal),
+      (late) => late.reset(),
+    );
+    live.endpoint = endpoint.id;
+    live.upstream = formatAddress(won.address);
+    settle(live.upstream);
+    return won.value;
+  } catch (error) {
+    if (!(error instanceof MeshproxyError)) throw error;
+    if (live.cutBy !== undefined) throw new Stop(live.cutBy);
+    const addresses = endpoint.addresses.map(formatAddress).join(' and ');
+    const why =
+      error.code === 'aborted'
+        ? `${addresses}: no answer within ${formatDuration(Math.round(timeoutMs))}`
+        : error.message;
+    settle(addresses, why);
+    if (error.code === 'exhausted') {
+      around.exhausted();
+      throw new Stop('exhausted', why);
+    }
+    return undefined;
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** Says to the upstream who the client is, where the service asks for it. */
+function greet(live: LiveConnection, upstream: Connection, settings: ServiceConfig, header: ProxyHeader | undefined) {
+  if (settings.sendProxyProtocol === 'off') return;
+  const told = header?.command === 'proxy' && header.source !== undefined ? header : undefined;
+  const source = told ? told.source : live.downstream.remote;
+  const destination = told ? told.destination : live.downstream.local;
+  upstream.write(encodeProxyHeader(settings.sendProxyProtocol, source, destination));
+}
+
+/** Carries the bytes until both directions have ended, or something broke, or a timeout cuts it. */
+async function relay(live: LiveConnection, upstream: Connection, settings: ServiceConfig, { clock }: Surroundings) {
+  const client = live.downstream;
+  live.relayedTo = upstream;
+  live.phase = 'relaying';
+  const startedAt = clock.now();
+  const moved = (): number => client.bytesRead + upstream.bytesRead;
+  const timers: Timer[] = [];
+  const watch = (timeoutMs: number, ending: Ending): void => {
+    if (timeoutMs > 0) timers.push(watchIdle(clock, timeoutMs, moved, () => live.cut(ending)));
+  };
+  watch(settings.idleTimeout, 'idle-timeout');
+  const end = await client.relay(upstream, {
+    onPeerFirstByte: () => {
+      live.firstByteMs = clock.now() - startedAt;
+    },
+    onHalfClose: () => watch(settings.halfCloseTimeout, 'half-close-timeout'),
+  });
+  for (const timer of timers) timer.cancel();
+  return end;
+}
+
+function endingOf(end: RelayEnd, live: LiveConnection): Ending {
+  switch (end.kind) {
+    case 'completed':
+      return 'completed';
+    case 'reset':
+      return end.by === 'this' ? 'client-reset' : 'upstream-reset';
+    case 'lost':
+      return end.by === 'this' ? 'client-lost' : 'upstream-lost';
+    case 'local':
+      return live.cutBy ?? 'internal-error';
+  }
+}
+
+function describeEnd(end: Exclude<RelayEnd, { kind: 'local' }>): string | undefined {
+  return end.kind === 'lost' ? describeError(end.cause) : undefined;
+}
+
+/** The record is complete: tell those who count, log and measure. */
+function account(live: LiveConnection, { clock, observer }: Surroundings, ending: Ending, detail?: string): void {
+  live.phase = 'ended';
+  live.ending = ending;
+  if (detail !== undefined) live.detail = detail;
+  live.durationMs = clock.now() - live.startedAt;
+  observer.ended(live);
+}

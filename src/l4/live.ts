@@ -1,0 +1,114 @@
+/** The connections that are open now: each is its own record, and can be cut. */
+import { randomBytes } from 'node:crypto';
+import { formatAddress } from '../core/address.js';
+import type { Clock } from '../core/clock.js';
+import type { Attempt, ConnectionRecord, Ending, Phase } from '../telemetry/record.js';
+import type { Connection } from './transport.js';
+
+export class LiveConnection implements ConnectionRecord {
+  readonly id: string;
+  readonly listener: string;
+  readonly openedAt: number;
+  readonly startedAt: number;
+  readonly peer: string;
+  readonly attempts: Attempt[] = [];
+  /** The socket towards the client. */
+  readonly downstream: Connection;
+  phase: Phase = 'identifying';
+  client: string;
+  destination?: string;
+  service?: string;
+  endpoint?: string;
+  upstream?: string;
+  identifyMs?: number;
+  connectMs?: number;
+  firstByteMs?: number;
+  durationMs?: number;
+  ending?: Ending;
+  detail?: string;
+  /** Of what came from the client, what was for us: its PROXY protocol header. */
+  headerBytes = 0;
+  /** The socket towards the endpoint, once there is one. */
+  relayedTo: Connection | undefined;
+  /** Why we ended it ourselves, where we did. */
+  cutBy: Ending | undefined;
+  #step: AbortController | undefined;
+
+  constructor(id: string, listener: string, downstream: Connection, clock: Clock) {
+    this.id = id;
+    this.listener = listener;
+    this.downstream = downstream;
+    this.openedAt = clock.wall();
+    this.startedAt = clock.now();
+    this.peer = downstream.remote === undefined ? 'unix' : formatAddress(downstream.remote);
+    this.client = this.peer;
+  }
+
+  get bytesReceived(): number {
+    return this.downstream.bytesRead - this.headerBytes;
+  }
+
+  get bytesSent(): number {
+    return this.relayedTo?.bytesRead ?? 0;
+  }
+
+  /** A controller for a step that can be cut short; it replaces the one of the step before. */
+  cancellable(): AbortController {
+    this.#step = new AbortController();
+    if (this.cutBy !== undefined) this.#step.abort();
+    return this.#step;
+  }
+
+  /** Ends it now, with a reset to both sides. The first reason given stays. */
+  cut(ending: Ending): void {
+    if (this.cutBy !== undefined) return;
+    this.cutBy = ending;
+    this.#step?.abort();
+    this.downstream.reset();
+  }
+}
+
+export class LiveConnections {
+  readonly #clock: Clock;
+  readonly #connections = new Set<LiveConnection>();
+  /** Tells the connections of this process from those of the one before it, and of its neighbours. */
+  readonly #prefix = randomBytes(4).toString('hex');
+  #opened = 0;
+  #whenEmpty: (() => void)[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#connections.size;
+  }
+
+  /** Oldest first. */
+  [Symbol.iterator](): Iterator<LiveConnection> {
+    return this.#connections.values();
+  }
+
+  open(listener: string, downstream: Connection): LiveConnection {
+    this.#opened += 1;
+    const id = `${this.#prefix}-${this.#opened.toString(36)}`;
+    const live = new LiveConnection(id, listener, downstream, this.#clock);
+    this.#connections.add(live);
+    return live;
+  }
+
+  ended(live: LiveConnection): void {
+    this.#connections.delete(live);
+    if (this.#connections.size > 0) return;
+    for (const done of this.#whenEmpty.splice(0)) done();
+  }
+
+  /** Resolves once none is left. */
+  empty(): Promise<void> {
+    return this.#connections.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenEmpty.push(resolve));
+  }
+
+  cutAll(ending: Ending): void {
+    for (const live of this.#connections) live.cut(ending);
+  }
+}

@@ -1,0 +1,77 @@
+/** What this process has to live on: memory and descriptors. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import type { Clock } from '../core/clock.js';
+
+/** Reading the resident size costs some 20 µs: under a flood of connections it is read this often at most. */
+const SAMPLE_MS = 200;
+
+/** A reading of the resident memory, taken when asked for and kept for a moment. An idle process samples nothing. */
+export class MemoryGauge {
+  readonly #clock: Clock;
+  readonly #read: () => number;
+  #bytes = 0;
+  #readAt = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock, read: () => number = process.memoryUsage.rss) {
+    this.#clock = clock;
+    this.#read = read;
+  }
+
+  resident(): number {
+    const now = this.#clock.now();
+    if (now - this.#readAt >= SAMPLE_MS) {
+      this.#bytes = this.#read();
+      this.#readAt = now;
+    }
+    return this.#bytes;
+  }
+}
+
+/** Room for a garbage collector's peaks and for the kernel's own buffers, which count against a control group too. */
+const MEMORY_SHARE = 0.75;
+
+/** The resident size past which no connection is admitted, where none is configured: a share of what there is. */
+export function defaultMaxMemory(): number {
+  const machine = totalmem();
+  const group = process.constrainedMemory?.() ?? 0;
+  return MEMORY_SHARE * (group > 0 ? Math.min(machine, group) : machine);
+}
+
+/** A connection holds one descriptor on each side. */
+const PER_CONNECTION = 2;
+/** Races of addresses, admin clients, name servers, files: what may be open beside connections, at most. */
+const MAX_RESERVE = 128;
+const MIN_RESERVE = 12;
+const RESERVE_SHARE = 0.1;
+
+/**
+ * How many connections the descriptors of this process allow. libuv closes what it accepts when there is none left,
+ * silently, so accepting has to stop before that.
+ * @param limit of descriptors, `undefined` where the system does not say
+ * @param inUse descriptors open beside connections
+ */
+export function connectionsAllowed(limit: number | undefined, inUse: number): number {
+  if (limit === undefined) return Number.POSITIVE_INFINITY;
+  const reserve = Math.min(MAX_RESERVE, Math.max(MIN_RESERVE, Math.floor(limit * RESERVE_SHARE)));
+  return Math.max(1, Math.floor((limit - inUse - reserve) / PER_CONNECTION));
+}
+
+/** The soft limit of open files; Node raises it to the hard one when it starts. */
+export function descriptorLimit(): number | undefined {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+    return soft === undefined ? undefined : Number(soft);
+  } catch {
+    return undefined;
+  }
+}
+
+/** How many descriptors are open; 0 where the system does not say. */
+export function descriptorsInUse(): number {
+  try {
+    return readdirSync('/proc/self/fd').length;
+  } catch {
+    return 0;
+  }
+}

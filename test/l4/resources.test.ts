@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import {
+  connectionsAllowed,
+  defaultMaxMemory,
+  descriptorLimit,
+  descriptorsInUse,
+  MemoryGauge,
+} from '../../src/l4/resources.js';
+import { VirtualClock } from '../fakes/clock.js';
+
+describe('connections allowed by descriptors', () => {
+  it('is two descriptors a connection, less what is in use and a reserve', () => {
+    expect(connectionsAllowed(20_000, 30)).toBe(Math.floor((20_000 - 30 - 128) / 2));
+    expect(connectionsAllowed(64, 22)).toBe(Math.floor((64 - 22 - 12) / 2));
+  });
+
+  it('is one at least, and without bound where the system names no limit', () => {
+    expect(connectionsAllowed(32, 31)).toBe(1);
+    expect(connectionsAllowed(undefined, 5)).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('reads what this process has', () => {
+    expect(descriptorLimit()).toBeGreaterThan(0);
+    expect(descriptorsInUse()).toBeGreaterThan(2);
+    expect(defaultMaxMemory()).toBeGreaterThan(100e6);
+  });
+});
+
+describe('memory gauge', () => {
+  it('reads when asked, and not again for a moment', async () => {
+    const clock = new VirtualClock();
+    let reads = 0;
+    const gauge = new MemoryGauge(clock, () => {
+      reads += 1;
+      return reads * 10;
+    });
+    expect([gauge.resident(), gauge.resident()]).toEqual([10, 10]);
+    await clock.advance(199);
+    expect(gauge.resident()).toBe(10);
+    await clock.advance(1);
+    expect(gauge.resident()).toBe(20);
+  });
+});
