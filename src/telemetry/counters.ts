@@ -14,11 +14,30 @@ export class RouteCounters {
   sentShown = 0;
 }
 
+/** What a listener carried since the start; bytes as they were last shown. */
+export interface Traffic {
+  readonly opened: number;
+  readonly active: number;
+  readonly refused: number;
+  readonly received: number;
+  readonly sent: number;
+}
+
 export class ListenerCounters {
   opened = 0;
   active = 0;
   readonly refused = new Map<Refusal, number>();
   readonly routes = new Map<string, RouteCounters>();
+
+  traffic(): Traffic {
+    let [refused, received, sent] = [0, 0, 0];
+    for (const count of this.refused.values()) refused += count;
+    for (const { receivedShown, sentShown } of this.routes.values()) {
+      received += receivedShown;
+      sent += sentShown;
+    }
+    return { opened: this.opened, active: this.active, refused, received, sent };
+  }
 }
 
 /** Of connections to one service, in seconds. */

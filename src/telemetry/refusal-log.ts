@@ -9,9 +9,7 @@ const QUIET_MS = 10_000;
 const REASONS: Readonly<Record<Refusal, string>> = {
   'max-connections': 'as many connections as limits.maxConnections allows are open',
   'listener-max-connections': "as many connections as the listener's maxConnections allows are open",
-  descriptors: 'the descriptors of this process are used up; raise its limit of open files',
   'max-memory': 'this process uses as much memory as limits.maxMemory allows',
-  descriptors: 'this process has no descriptor left for another connection',
   draining: 'this process is shutting down',
 };
 

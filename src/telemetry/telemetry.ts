@@ -2,7 +2,7 @@
 import type { Clock } from '../core/clock.js';
 import { type AccessLog, accessLine, isLogged } from './access-log.js';
 import { AttemptBook, type EndpointAttempts, OTHER } from './attempts.js';
-import { Counters } from './counters.js';
+import { Counters, type Traffic } from './counters.js';
 import { type CurvePoint, LatencyBook, type ServiceLatency, type Step } from './latency.js';
 import type { Log } from './logger.js';
 import { Metrics } from './metrics.js';
@@ -31,7 +31,7 @@ export class Telemetry implements Observer {
   /** May be set while connections run: it counts for those that end afterwards. */
   accessLog: AccessLog;
   readonly clock: Clock;
-  readonly #log: Log;
+  readonly log: Log;
   readonly #refusals: RefusalLog;
   readonly #counters = new Counters();
   readonly #attempts: AttemptBook;
@@ -45,7 +45,7 @@ export class Telemetry implements Observer {
     this.live = () => options.live();
     this.status = () => options.status();
     this.accessLog = options.accessLog;
-    this.#log = options.log;
+    this.log = options.log;
     this.#refusals = new RefusalLog(options.log.logger, options.clock);
     this.#attempts = new AttemptBook(options.clock);
     this.#latency = new LatencyBook(options.clock);
@@ -87,7 +87,7 @@ export class Telemetry implements Observer {
       attempts: this.#attempts,
       status,
       usage,
-      logLinesDropped: this.#log.dropped(),
+      logLinesDropped: this.log.dropped(),
       version: this.version,
       startedAt: this.startedAt,
     });
@@ -108,10 +108,17 @@ export class Telemetry implements Observer {
     return this.#attempts.of(service, endpoint);
   }
 
+  /** What listeners carried since the start, by name. */
+  traffic(): ReadonlyMap<string, Traffic> {
+    this.#forgetWhatIsGone();
+    this.#counters.show(this.live());
+    return new Map([...this.#counters.listeners].map(([name, listener]) => [name, listener.traffic()]));
+  }
+
   #writeAccessLine(record: ConnectionRecord): void {
     if (!isLogged(this.accessLog, record)) return;
     const { level, message, fields } = accessLine(record);
-    this.#log.logger[level]({ connection: fields }, message);
+    this.log.logger[level]({ connection: fields }, message);
   }
 
   /** A reload took it away, and no connection that lives is left of it. Done when somebody looks: nothing else needs it. */

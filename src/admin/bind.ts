@@ -1,0 +1,80 @@
+/** Binds the admin's HTTP server to an address as people write it. */
+import { chmod, lstat, unlink } from 'node:fs/promises';
+import { connect, type ListenOptions, type Server } from 'node:net';
+import { type Address, formatAddress } from '../core/address.js';
+import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
+
+/** The owner and the group: who may change the proxy's files may look at it. */
+const SOCKET_MODE = 0o660;
+
+/** Resolves with the address as bound: with the real port where 0 was asked for. Rejects `listen`. */
+export async function bind(server: Server, address: Address): Promise<Address> {
+  const where = listenOptions(address);
+  try {
+    await listen(server, where).catch(async (error: unknown) => {
+      if (address.kind !== 'unix' || errnoOf(error) !== 'EADDRINUSE' || !(await isStale(where.path))) throw error;
+      await unlink(address.path);
+      await listen(server, where);
+    });
+    if (address.kind === 'unix' && !isAbstract(address.path)) await chmod(address.path, SOCKET_MODE);
+  } catch (error) {
+    server.close();
+    throw listenError(address, error);
+  }
+  const bound = server.address();
+  if (address.kind === 'unix' || bound === null || typeof bound === 'string') return address;
+  return { ...address, port: bound.port };
+}
+
+function listenOptions(address: Address): ListenOptions {
+  switch (address.kind) {
+    case 'unix':
+      return { path: isAbstract(address.path) ? `\0${address.path.slice(1)}` : address.path };
+    case 'any':
+      return { port: address.port };
+    case 'ip':
+      return { host: address.host, port: address.port };
+    case 'name':
+      return { host: address.name, port: address.port };
+  }
+}
+
+function isAbstract(path: string): boolean {
+  return path.startsWith('@');
+}
+
+function listen(server: Server, where: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** True where a socket file has nobody behind it: what a process that was killed leaves. */
+async function isStale(path: string | undefined): Promise<boolean> {
+  if (path === undefined || !(await lstat(path)).isSocket()) return false;
+  return new Promise((resolve) => {
+    const probe = connect({ path });
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(false);
+    });
+    probe.once('error', (error) => resolve(errnoOf(error) === 'ECONNREFUSED'));
+  });
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another meshproxy may be running there: choose another address with --admin, or --admin off',
+  EACCES: 'choose a port from 1024 on, or a path that this user may write',
+  EADDRNOTAVAIL: 'choose an address of this machine; 127.0.0.1 always is one',
+  ENOENT: 'create the folder first',
+};
+
+function listenError(address: Address, cause: unknown): MeshproxyError {
+  const hint = HINTS[errnoOf(cause) ?? ''];
+  const message = `the admin cannot listen on ${formatAddress(address)}: ${describeError(cause)}`;
+  return new MeshproxyError('listen', message, { cause, ...(hint !== undefined && { hint }) });
+}

@@ -1,0 +1,135 @@
+/**
+ * What the admin listener answers in JSON: the server makes it, `meshproxy connections` and its like read it back.
+ * A reader must ignore what it does not know: the proxy may be newer than the command.
+ */
+import { z } from 'zod';
+
+/** ISO 8601, UTC. */
+const time = z.string();
+/** Milliseconds with a fraction. */
+const ms = z.number();
+const count = z.number();
+
+const attempt = z.object({
+  endpoint: z.string(),
+  address: z.string(),
+  why: z.string(),
+  durationMs: ms,
+  error: z.string().optional(),
+});
+
+export const connectionView = z.object({
+  id: z.string(),
+  phase: z.string(),
+  listener: z.string(),
+  client: z.string(),
+  peer: z.string(),
+  destination: z.string().optional(),
+  service: z.string().optional(),
+  endpoint: z.string().optional(),
+  upstream: z.string().optional(),
+  /** Why that endpoint, in words. */
+  why: z.string().optional(),
+  openedAt: time,
+  ageMs: ms,
+  identifyMs: ms.optional(),
+  connectMs: ms.optional(),
+  firstByteMs: ms.optional(),
+  bytesReceived: count,
+  bytesSent: count,
+  attempts: z.array(attempt),
+});
+export type ConnectionView = z.infer<typeof connectionView>;
+
+/** `total` is how many matched; at most `limit` of them, the newest, are listed. */
+export const connectionsView = z.object({ total: count, connections: z.array(connectionView) });
+export type ConnectionsView = z.infer<typeof connectionsView>;
+
+/** In microseconds, save `count`. */
+const summary = z.object({
+  count,
+  min: z.number(),
+  mean: z.number(),
+  p50: z.number(),
+  p90: z.number(),
+  p99: z.number(),
+  p999: z.number(),
+  max: z.number(),
+});
+export type SummaryView = z.infer<typeof summary>;
+
+const stepView = z.object({
+  sinceStart: summary,
+  /** Of the last one to two minutes; absent where nothing was measured in them. */
+  recent: summary.optional(),
+  /** Only where one service was asked for: points of the percentile curve since the start. */
+  curve: z.array(z.object({ percentile: z.number(), us: z.number() })).optional(),
+});
+
+/** A step is absent where nothing was measured yet. */
+export const latencyView = z.object({
+  services: z.array(
+    z.object({
+      service: z.string(),
+      steps: z.object({
+        connect: stepView.optional(),
+        firstByte: stepView.optional(),
+        duration: stepView.optional(),
+      }),
+    }),
+  ),
+});
+export type LatencyView = z.infer<typeof latencyView>;
+
+const endpointView = z.object({
+  id: z.string(),
+  addresses: z.array(z.string()),
+  /** Connections open to it now. */
+  active: count,
+  connected: count,
+  failed: count,
+  lastFailure: z.object({ at: time, address: z.string(), error: z.string() }).optional(),
+});
+
+export const servicesView = z.object({
+  services: z.array(
+    z.object({
+      name: z.string(),
+      endpoints: z.array(endpointView),
+      upstreams: z.array(z.object({ upstream: z.string(), resolveFailures: count, error: z.string().optional() })),
+    }),
+  ),
+});
+export type ServicesView = z.infer<typeof servicesView>;
+
+export const statusView = z.object({
+  version: z.string(),
+  node: z.string(),
+  pid: z.number(),
+  startedAt: time,
+  state: z.enum(['starting', 'ready', 'draining']),
+  /** Why it is not ready. */
+  reason: z.string().optional(),
+  config: z.object({
+    version: count,
+    appliedAt: time,
+    /** The last reload was refused: when and why. */
+    refused: z.object({ at: time, error: z.string() }).optional(),
+  }),
+  memoryBytes: count,
+  cpuSeconds: z.number(),
+  listeners: z.array(
+    z.object({
+      name: z.string(),
+      address: z.string(),
+      service: z.string(),
+      paused: z.boolean(),
+      active: count,
+      opened: count,
+      refused: count,
+      bytesReceived: count,
+      bytesSent: count,
+    }),
+  ),
+});
+export type StatusView = z.infer<typeof statusView>;
