@@ -10,6 +10,7 @@ const REASONS: Readonly<Record<Refusal, string>> = {
   'max-connections': 'as many connections as limits.maxConnections allows are open',
   'listener-max-connections': "as many connections as the listener's maxConnections allows are open",
   'max-memory': 'this process uses as much memory as limits.maxMemory allows',
+  descriptors: 'this process has no descriptor left: raise its limit of open files',
   draining: 'this process is shutting down',
 };
 
