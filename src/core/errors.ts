@@ -4,6 +4,7 @@
  * Each layer that rethrows adds what it was doing, in words an operator can act on, and keeps what it caught as
  * `cause`. Anything that is not a `MeshproxyError` is a bug and is reported as one, with its stack.
  */
+import { inspect } from 'node:util';
 
 /** Every way meshproxy says "no". Programs match on these; people read the message. */
 export type ErrorCode =
@@ -98,8 +99,14 @@ const ERRNO_WORDS: ReadonlyMap<string, string> = new Map(
 export function describeError(error: unknown): string {
   if (error instanceof MeshproxyError) return error.message;
   const errno = errnoOf(error);
-  if (errno === undefined) return error instanceof Error ? error.message : String(error);
+  if (errno === undefined) return textOf(error);
   const words = ERRNO_WORDS.get(errno) ?? (error instanceof Error ? error.message : '');
   if (words === '') return errno;
   return words.includes(errno) ? words : `${words} (${errno})`;
+}
+
+/** Of whatever was thrown; `String` itself throws for some objects. */
+function textOf(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message;
+  return typeof thrown === 'string' ? thrown : inspect(thrown);
 }
