@@ -23,13 +23,14 @@ export function parseDuration(text: string): number | undefined {
   for (const [, value, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {
     total += Number(value) * (MS_PER[unit ?? ''] ?? Number.NaN);
   }
-  return Number.isFinite(total) ? Math.round(total) : undefined;
+  const ms = Math.round(total);
+  return Number.isSafeInteger(ms) ? ms : undefined;
 }
 
-/** The shortest form that `parseDuration` reads back: 90 000 is `1m30s`. */
+/** The shortest form that `parseDuration` reads back: 90 000 is `1m30s`. To the nearest millisecond; never negative. */
 export function formatDuration(ms: number): string {
-  if (ms === 0) return '0';
-  let rest = ms;
+  let rest = Math.round(ms);
+  if (rest === 0) return '0';
   let text = '';
   for (const unit of ['d', 'h', 'm', 's', 'ms']) {
     const size = MS_PER[unit] ?? 1;
