@@ -1,6 +1,6 @@
 /** The transport on Node's net streams: portable, and the reference for what the contract means. */
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
-import { formatAddress, type SocketAddress } from '../../core/address.js';
+import { formatAddress, isLoopback, type SocketAddress } from '../../core/address.js';
 import { describeError, errnoOf, MeshproxyError } from '../../core/errors.js';
 import { classifyDisconnect } from '../disconnect.js';
 import type { SocketOptions, Transport } from '../transport.js';
@@ -27,7 +27,7 @@ function dial(address: SocketAddress, options: SocketOptions, signal: AbortSigna
     socket.once('connect', () => {
       socket.off('error', onError);
       signal.removeEventListener('abort', onAbort);
-      if (isSelfConnected(socket)) {
+      if (couldMeetItself(address) && isSelfConnected(socket)) {
         socket.destroy();
         return reject(dialError(address, Object.assign(new Error('connected to itself'), { code: 'ECONNREFUSED' })));
       }
@@ -49,6 +49,13 @@ function connectOptions(address: SocketAddress, options: SocketOptions): NetConn
     keepAliveInitialDelay: options.keepaliveMs,
     autoSelectFamily: false,
   };
+}
+
+/** The lowest port that common systems give to clients (Linux 32768, the others 49152). Others need not be asked. */
+const FIRST_EPHEMERAL_PORT = 32768;
+
+function couldMeetItself(address: SocketAddress): boolean {
+  return address.kind === 'ip' && address.port >= FIRST_EPHEMERAL_PORT && isLoopback(address);
 }
 
 /**
