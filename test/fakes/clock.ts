@@ -34,13 +34,33 @@ export class VirtualClock implements Clock {
   /** Moves time on by `ms`, calling what falls due on the way, in order. */
   advance(ms: number): void {
     const end = this.#now + ms;
-    for (;;) {
-      const due = [...this.#pending].filter((timer) => timer.due <= end).sort((a, b) => a.due - b.due)[0];
-      if (due === undefined) break;
-      this.#pending.delete(due);
-      this.#now = Math.max(this.#now, due.due);
-      due.action();
-    }
+    while (this.#fireNext(end));
     this.#now = end;
   }
+
+  /** As `advance`, for code that awaits: what a timer has set off runs before time moves on to the next. */
+  async advanceAsync(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    do await turn();
+    while (this.#fireNext(end));
+    this.#now = end;
+  }
+
+  /** The earliest timer due by `end`; of several due together, the one that was set first. False where there is none. */
+  #fireNext(end: number): boolean {
+    let next: Pending | undefined;
+    for (const timer of this.#pending) {
+      if (timer.due <= end && (next === undefined || timer.due < next.due)) next = timer;
+    }
+    if (next === undefined) return false;
+    this.#pending.delete(next);
+    this.#now = Math.max(this.#now, next.due);
+    next.action();
+    return true;
+  }
+}
+
+/** One turn of the event loop: every promise that can settle has settled after it. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
