@@ -329,6 +329,7 @@ async function loop() {
   try {
     await refresh(turn);
   } catch (error) {
+    if (turn !== turns) return;
     byId('state').replaceChildren(pill('bad', 'no answer'));
     byId('state').title = String(error);
   }

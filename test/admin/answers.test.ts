@@ -1,0 +1,182 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import {
+  configAnswer,
+  connectionsAnswer,
+  latencyAnswer,
+  servicesAnswer,
+  statusAnswer,
+} from '../../src/admin/answers.js';
+import { connectionsView, latencyView, servicesView, statusView } from '../../src/admin/views.js';
+import { parseAddress } from '../../src/core/address.js';
+import { FakeProxy, liveRecord, statusOf } from '../fakes/telemetry.js';
+
+/** As a reader gets it: through JSON, and checked. */
+function read<T>(schema: { parse(value: unknown): T }, answer: unknown): T {
+  return schema.parse(JSON.parse(JSON.stringify(answer)));
+}
+
+test('the newest connections come first, however many there are', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 50 }), fc.integer({ min: 1, max: 60 }), (open, limit) => {
+      const proxy = new FakeProxy();
+      for (let index = 0; index < open; index += 1) proxy.open(liveRecord({ id: `c-${index}` }));
+      const { total, connections } = read(connectionsView, connectionsAnswer(proxy.telemetry, { limit }));
+      expect(total).toBe(open);
+      const newest = Array.from({ length: Math.min(open, limit) }, (_, index) => `c-${open - 1 - index}`);
+      expect(connections.map(({ id }) => id)).toEqual(newest);
+    }),
+  );
+});
+
+test('connections can be asked for by service and by listener', () => {
+  const proxy = new FakeProxy();
+  proxy.open(liveRecord({ id: 'a', listener: 'web', service: 'web' }));
+  proxy.open(liveRecord({ id: 'b', listener: 'edge', service: 'web' }));
+  proxy.open(liveRecord({ id: 'c', listener: 'edge', service: 'db' }));
+  const ids = (query: { service?: string; listener?: string }) =>
+    connectionsAnswer(proxy.telemetry, { limit: 10, ...query }).connections.map(({ id }) => id);
+  expect(ids({ service: 'web' })).toEqual(['b', 'a']);
+  expect(ids({ listener: 'edge' })).toEqual(['c', 'b']);
+  expect(ids({ service: 'web', listener: 'edge' })).toEqual(['b']);
+  expect(ids({ service: 'none' })).toEqual([]);
+});
+
+test('a connection is explained: where it went, why, and how long each step took', () => {
+  const proxy = new FakeProxy();
+  const failed = { endpoint: 'a:1', why: 'next in turn', address: '10.0.0.1:1', durationMs: 2000, error: 'no answer' };
+  const connected = { endpoint: 'b:1', why: 'a:1 had failed', address: '10.0.0.2:1', durationMs: 1 };
+  proxy.open(
+    liveRecord({
+      endpoint: 'b:1',
+      upstream: '10.0.0.2:1',
+      attempts: [failed, connected],
+      connectMs: 2001.23456,
+      identifyMs: 0,
+    }),
+  );
+  proxy.clock.advance(5000);
+  const [view] = read(connectionsView, connectionsAnswer(proxy.telemetry, { limit: 1 })).connections;
+  expect(view).toMatchObject({
+    phase: 'relaying',
+    endpoint: 'b:1',
+    upstream: '10.0.0.2:1',
+    why: 'a:1 had failed',
+    openedAt: '2026-01-01T00:00:00.000Z',
+    ageMs: 5000,
+    identifyMs: 0,
+    connectMs: 2001.235,
+    attempts: [failed, connected],
+  });
+});
+
+test('a connection of which little is known yet is shown with what is', () => {
+  const proxy = new FakeProxy();
+  const { service: _, endpoint: __, upstream: ___, connectMs: ____, firstByteMs: _____, ...early } = liveRecord();
+  proxy.open({ ...early, phase: 'identifying', attempts: [] });
+  const [view] = read(connectionsView, connectionsAnswer(proxy.telemetry, { limit: 1 })).connections;
+  expect(view).not.toHaveProperty('service');
+  expect(view).not.toHaveProperty('connectMs');
+});
+
+test('endpoints are shown with what became of attempts to reach them', () => {
+  const proxy = new FakeProxy();
+  proxy.open(liveRecord());
+  proxy.telemetry.attempted('web', { endpoint: '127.0.0.1:9001', why: '', address: '127.0.0.1:9001', durationMs: 1 });
+  proxy.telemetry.attempted('web', {
+    endpoint: '127.0.0.1:9001',
+    why: '',
+    address: '127.0.0.1:9001',
+    durationMs: 1,
+    error: 'refused',
+  });
+  expect(read(servicesView, servicesAnswer(proxy.telemetry))).toEqual({
+    services: [
+      {
+        name: 'web',
+        endpoints: [
+          {
+            id: '127.0.0.1:9001',
+            addresses: ['127.0.0.1:9001'],
+            active: 1,
+            connected: 1,
+            failed: 1,
+            lastFailure: { at: '2026-01-01T00:00:01.000Z', address: '127.0.0.1:9001', error: 'refused' },
+          },
+        ],
+        upstreams: [{ upstream: '127.0.0.1:9001', resolveFailures: 0 }],
+      },
+    ],
+  });
+});
+
+test('latency is summarised for all services, and drawn as curves for one', () => {
+  const proxy = new FakeProxy();
+  proxy.end(proxy.open(liveRecord()));
+  const all = read(latencyView, latencyAnswer(proxy.telemetry, undefined));
+  expect(all.services.map(({ service }) => service)).toEqual(['web']);
+  expect(all.services[0]?.steps.duration).toMatchObject({ sinceStart: { count: 1, p99: 3000 }, recent: { count: 1 } });
+  expect(all.services[0]?.steps.duration).not.toHaveProperty('curve');
+  const one = read(latencyView, latencyAnswer(proxy.telemetry, 'web'));
+  expect(one.services[0]?.steps.duration?.curve?.at(-1)).toEqual({ percentile: 100, us: 3000 });
+  expect(latencyAnswer(proxy.telemetry, 'other')).toEqual({ services: [] });
+});
+
+test('the status tells the state, why, and what each listener carried', () => {
+  const proxy = new FakeProxy();
+  proxy.status = statusOf({
+    config: {
+      version: 2,
+      appliedAt: 0,
+      reloads: { applied: 1, refused: 1 },
+      refused: { at: 1000, error: 'line 3: no' },
+    },
+  });
+  proxy.end(proxy.open(liveRecord({ bytesReceived: 10, bytesSent: 20 })));
+  proxy.open(liveRecord({ bytesReceived: 1, bytesSent: 2 }));
+  proxy.telemetry.refused('web', 'draining');
+  const answer = statusAnswer({
+    telemetry: proxy.telemetry,
+    readiness: () => ({ kind: 'draining', reason: 'told to' }),
+    config: () => ({}),
+    drain: () => {},
+  });
+  expect(read(statusView, answer)).toMatchObject({
+    version: '1.2.3',
+    state: 'draining',
+    reason: 'told to',
+    config: { version: 2, appliedAt: '1970-01-01T00:00:00.000Z', refused: { error: 'line 3: no' } },
+    listeners: [{ name: 'web', active: 1, opened: 2, refused: 1, bytesReceived: 11, bytesSent: 22 }],
+  });
+});
+
+test('the configuration is shown as people write it, with its version, and no secret in it', () => {
+  const proxy = new FakeProxy();
+  const config = {
+    listeners: { web: { address: parseAddress('[::1]:80'), idle: undefined } },
+    services: { web: { upstreams: ['a.example:80', ':80', 'unix:/run/x'].map(parseAddress) } },
+    joinToken: 'hush',
+    database: { Password: 'hush', passwordFile: '/run/secret', apiKeys: ['hush'] },
+    kind: { kind: 'ip' },
+  };
+  const source = {
+    telemetry: proxy.telemetry,
+    readiness: () => ({ kind: 'ready' }) as const,
+    config: () => config,
+    drain: () => {},
+  };
+  const answer = configAnswer(source);
+  expect(answer).toEqual({
+    version: 1,
+    appliedAt: '2026-01-01T00:00:00.000Z',
+    units: 'durations in milliseconds, sizes in bytes',
+    config: {
+      listeners: { web: { address: '[::1]:80' } },
+      services: { web: { upstreams: ['a.example:80', ':80', 'unix:/run/x'] } },
+      joinToken: '(hidden)',
+      database: { Password: '(hidden)', passwordFile: '/run/secret', apiKeys: '(hidden)' },
+      kind: { kind: 'ip' },
+    },
+  });
+  expect(JSON.stringify(answer)).not.toContain('hush');
+});
