@@ -50,6 +50,18 @@ export function parseSize(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
+/** The shortest form that `parseSize` reads back to exactly this: 65 536 is `64KiB`, 65 537 stays as it is. */
+export function exactSize(bytes: number): string {
+  for (const [unit, size] of [
+    ['GiB', 1024 ** 3],
+    ['MiB', 1024 ** 2],
+    ['KiB', 1024],
+  ] as const) {
+    if (bytes > 0 && bytes % size === 0) return `${bytes / size}${unit}`;
+  }
+  return String(bytes);
+}
+
 /** Three significant digits and a binary unit: `1.5 MiB`. For people. */
 export function formatSize(bytes: number): string {
   let value = bytes;

@@ -1,0 +1,124 @@
+/**
+ * What no single value shows: whether the parts of a configuration fit together. It looks at what was written, not at
+ * what was parsed, so that its problems are listed beside all others.
+ */
+import { type Address, formatAddress, isLoopback, parseAddress } from '../core/address.js';
+import { formatDuration } from '../core/units.js';
+import type { Path } from './json-schema.js';
+import { asRecord, type PlainRecord } from './plain.js';
+import { nearest, type Problem } from './problems.js';
+import { DEFAULTS, type ParsedInput } from './schema.js';
+import { show } from './show.js';
+
+export function checkTogether(input: unknown): Problem[] {
+  const root = asRecord(input) ?? {};
+  const listeners = listenersOf(root['listeners']);
+  const services = asRecord(root['services']) ?? {};
+  return [
+    ...badNames(root),
+    ...listeners.flatMap((listener) => checkService(listener, services)),
+    ...sharedAddresses(listeners, root['admin']),
+  ];
+}
+
+/** The same of what can only be compared once it is parsed. */
+export function checkParsed({ dns }: ParsedInput): Problem[] {
+  if (dns.minTtl <= dns.maxTtl) return [];
+  const message = `${formatDuration(dns.minTtl)} is longer than dns.maxTtl, which is ${formatDuration(dns.maxTtl)}`;
+  return [{ path: ['dns', 'minTtl'], at: 'value', message }];
+}
+
+interface WrittenListener {
+  readonly name: string;
+  readonly address: Address | undefined;
+  readonly service: unknown;
+}
+
+function listenersOf(written: unknown): WrittenListener[] {
+  return Object.entries(asRecord(written) ?? {}).flatMap(([name, value]) => {
+    const listener = asRecord(value);
+    return listener ? [{ name, address: tryParse(listener['address']), service: listener['service'] }] : [];
+  });
+}
+
+/** zod's records pass over this one key in silence. */
+function badNames(root: PlainRecord): Problem[] {
+  return ['listeners', 'services']
+    .filter((section) => Object.hasOwn(asRecord(root[section]) ?? {}, '__proto__'))
+    .map((section) => ({ path: [section, '__proto__'], at: 'key', message: '"__proto__" cannot be a name' }));
+}
+
+/** The service that a listener's connections go to, or `undefined` where it cannot be told. */
+export function serviceOf(listener: string, written: unknown, services: readonly string[]): string | undefined {
+  if (written !== undefined) return services.find((name) => name === written);
+  if (services.includes(listener)) return listener;
+  return services.length === 1 ? services[0] : undefined;
+}
+
+function checkService({ name, address, service }: WrittenListener, services: PlainRecord): Problem[] {
+  const names = Object.keys(services);
+  const path = ['listeners', name, 'service'];
+  const resolved = serviceOf(name, service, names);
+  if (resolved === undefined) {
+    // Of another type than text: zod says so.
+    if (service !== undefined && typeof service !== 'string') return [];
+    return [{ path, at: 'value', message: noService(service, names) }];
+  }
+  return address === undefined ? [] : loops(address, ['services', resolved, 'upstreams'], services[resolved], name);
+}
+
+function noService(written: string | undefined, names: readonly string[]): string {
+  if (names.length === 0)
+    return 'there is no service; a service is what has upstreams: services: {NAME: {upstreams: [...]}}';
+  const known = `the services are ${names.slice(0, 10).join(', ')}${names.length > 10 ? ', ...' : ''}`;
+  if (written === undefined) return `is missing, and no service has the listener's name; ${known}`;
+  const near = nearest(written, names);
+  return `there is no service ${show(written)}; ${near === undefined ? known : `did you mean ${show(near)}?`}`;
+}
+
+/** A connection to itself would be accepted, and connect to itself, until there is no descriptor left. */
+function loops(listener: Address, path: Path, service: unknown, name: string): Problem[] {
+  const upstreams = asRecord(service)?.['upstreams'];
+  if (!Array.isArray(upstreams)) return [];
+  return upstreams.flatMap((written: unknown, index): Problem[] => {
+    const upstream = tryParse(written);
+    if (upstream === undefined || !reaches(upstream, listener)) return [];
+    const message = `${show(written)} is where listener ${name} listens: its connections would come back to it without end`;
+    return [{ path: [...path, index], at: 'value', message }];
+  });
+}
+
+function reaches(upstream: Address, listener: Address): boolean {
+  if (upstream.kind === 'unix' || listener.kind === 'unix') return formatAddress(upstream) === formatAddress(listener);
+  if (upstream.port !== listener.port || listener.port === 0) return false;
+  const isHere = upstream.kind === 'any' || isLoopback(upstream);
+  return formatAddress(upstream) === formatAddress(listener) || (listener.kind === 'any' && isHere);
+}
+
+function sharedAddresses(listeners: readonly WrittenListener[], admin: unknown): Problem[] {
+  const users = new Map<string, string>();
+  const adminAddress = tryParse(admin === undefined ? DEFAULTS.admin : admin);
+  if (adminAddress !== undefined && isFixed(adminAddress)) users.set(formatAddress(adminAddress), 'the admin listener');
+  return listeners.flatMap(({ name, address }): Problem[] => {
+    if (address === undefined || !isFixed(address)) return [];
+    const other = users.get(formatAddress(address));
+    users.set(formatAddress(address), other ?? `listener ${name}`);
+    if (other === undefined) return [];
+    const message = `${show(formatAddress(address))} is taken: ${other} has the same address`;
+    return [{ path: ['listeners', name, 'address'], at: 'value', message }];
+  });
+}
+
+/** Port 0 is another port for everyone who asks. */
+function isFixed(address: Address): boolean {
+  return address.kind === 'unix' || address.port !== 0;
+}
+
+function tryParse(written: unknown): Address | undefined {
+  if (typeof written !== 'string') return undefined;
+  try {
+    return parseAddress(written);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * The kinds of value that a configuration is written in: addresses, durations, sizes, names. Each is a zod schema that
+ * knows its pattern for editors and says in plain words what is wrong with a value.
+ *
+ * Messages follow one pattern, so that they read after a path as well as after a flag: what was found, as JSON, then
+ * what is wrong with it, then what to write instead.
+ */
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { type Address, parseAddress } from '../core/address.js';
+import { MeshproxyError } from '../core/errors.js';
+import { exactSize, formatDuration, parseDuration, parseSize } from '../core/units.js';
+import { show } from './show.js';
+
+function addressProblem(error: MeshproxyError): string {
+  const message = error.message.replace(/^address /, '');
+  return error.hint === undefined ? message : `${message} (${error.hint})`;
+}
+
+/** For editors, a little laxer than `parseAddress`, which has the last word. */
+const ADDRESS_PATTERN = '^(unix:.+|\\[[^\\s\\]]+\\]:\\d{1,5}|[^\\s:/\\[\\]]*:\\d{1,5})$';
+
+export const address = z
+  .string({
+    error: ({ input }) =>
+      typeof input === 'number'
+        ? `${input} is a number, not an address; write ":${input}" or "127.0.0.1:${input}"`
+        : undefined,
+  })
+  .meta({ pattern: ADDRESS_PATTERN })
+  .transform((text, context): Address => {
+    try {
+      return parseAddress(text);
+    } catch (error) {
+      if (!(error instanceof MeshproxyError)) throw error;
+      context.addIssue({ code: 'custom', message: addressProblem(error), input: text });
+      return z.NEVER;
+    }
+  })
+  .meta({ examples: ['127.0.0.1:8080', ':8080', '[::1]:8080', 'example.org:80', 'unix:/run/app.sock'] });
+
+interface DurationBounds {
+  /** Least and most, in milliseconds. */
+  readonly min?: number;
+  readonly max?: number;
+  /** The word `off` may be written for 0. */
+  readonly off?: boolean;
+}
+
+export const DAY_MS = 86_400_000;
+
+const DURATION_PATTERN = '^(0|(\\d+(\\.\\d+)?(ms|s|m|h|d))+)$';
+const DURATION_OR_OFF_PATTERN = DURATION_PATTERN.replace('0|', '0|off|');
+
+/** A duration in milliseconds. */
+export function duration({ min = 0, max = 365 * DAY_MS, off = false }: DurationBounds = {}) {
+  const advice = `write 250ms, 2s, 1m30s or 1h${off ? ', or off' : ''}`;
+  return z
+    .union([z.string().meta({ pattern: off ? DURATION_OR_OFF_PATTERN : DURATION_PATTERN }), z.literal(0)], {
+      error: ({ input }) => `${show(input)} is not a duration; ${unitAdvice(input) ?? advice}`,
+    })
+    .transform((value, context) => {
+      const ms = value === 0 || (off && value === 'off') ? 0 : parseDuration(value);
+      const problem =
+        ms === undefined ? `is not a duration; ${unitAdvice(value) ?? advice}` : outside(ms, min, max, formatDuration);
+      if (ms !== undefined && problem === undefined) return ms;
+      context.addIssue({ code: 'custom', message: `${show(value)} ${problem}`, input: value });
+      return z.NEVER;
+    })
+    .meta({ examples: off ? ['250ms', '2s', '1m30s', 'off'] : ['250ms', '2s', '1m30s'] });
+}
+
+/** A bare number is the usual slip: says how to give it a unit. */
+function unitAdvice(value: unknown): string | undefined {
+  return /^\d+$/.test(String(value)) ? `write ${value}s or ${value}ms` : undefined;
+}
+
+function outside(value: number, min: number, max: number, format: (value: number) => string): string | undefined {
+  if (value < min) return `is too small; the least is ${format(min)}`;
+  if (value > max) return `is too large; the most is ${format(max)}`;
+  return undefined;
+}
+
+const SIZE_PATTERN = '^\\d+(\\.\\d+)?\\s*([kKmMgG]([iI]?[bB])?|[bB])?$';
+
+const NOT_A_SIZE = 'is not a size; write 65536, 64KiB, 16MiB or 2GiB';
+
+/** A size in bytes, between `min` and `max`. */
+export function size(min: number, max: number) {
+  return z
+    .union([z.string().meta({ pattern: SIZE_PATTERN }), z.number()], {
+      error: ({ input }) => `${show(input)} ${NOT_A_SIZE}`,
+    })
+    .transform((value, context) => {
+      const bytes = parseSize(String(value));
+      const problem = bytes === undefined ? NOT_A_SIZE : outside(bytes, min, max, exactSize);
+      if (bytes !== undefined && problem === undefined) return bytes;
+      context.addIssue({ code: 'custom', message: `${show(value)} ${problem}`, input: value });
+      return z.NEVER;
+    })
+    .meta({ examples: ['64KiB', '2GiB'] });
+}
+
+/** A name server: an IP address, with a port where it is not 53. Names cannot be: who would resolve them? */
+export const nameServer = z
+  .string()
+  .refine((text) => isIP(text) > 0 || isNameServerWithPort(text), {
+    error: ({ input }) => `${show(input)} is not a name server; write 10.0.0.53, 10.0.0.53:5353 or [fd00::53]:53`,
+  })
+  .meta({ examples: ['10.0.0.53', '10.0.0.53:5353', '[fd00::53]:53'] });
+
+function isNameServerWithPort(text: string): boolean {
+  try {
+    const parsed = parseAddress(text);
+    return parsed.kind === 'ip' && parsed.port > 0;
+  } catch {
+    return false;
+  }
+}
+
+export const count = z.int().min(1);
+
+/** Names appear in metrics, logs and the mesh: a DNS label's letters, with dots and underscores. */
+export const name = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/,
+    'a name has 1 to 63 letters, digits, ".", "_" and "-", and begins and ends with a letter or digit',
+  );

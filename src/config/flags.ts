@@ -1,0 +1,188 @@
+/**
+ * The command line's settings. Flags and file are one configuration: flags are laid over what the file says, as the
+ * same kind of raw input, and then all of it is parsed at once.
+ *
+ * Settings of the whole process win over the file's. Settings of listeners and services go to `defaults`, so that they
+ * hold for each that does not say otherwise itself. `--listen` and `--upstream` add listeners and a service `default`.
+ */
+import { MeshproxyError } from '../core/errors.js';
+import type { Path } from './json-schema.js';
+import { asRecord } from './plain.js';
+import { explain, formatPath, listed, type Problem, toProblems } from './problems.js';
+import { configSchema } from './schema.js';
+import { show } from './show.js';
+
+export interface FlagSpec {
+  /** How its value is called in the help; absent where it takes none. */
+  readonly value?: 'address' | 'duration' | 'size' | 'number' | 'mode';
+  readonly group: 'Main' | 'Clients' | 'Upstreams' | 'Limits' | 'Name resolution' | 'Process';
+  /** What it sets. */
+  readonly path: Path;
+  /** May be given more than once: all values count. Of any other flag, the last does. */
+  readonly repeats?: true;
+}
+
+/** Listed as the help lists them. What each means, and its default, is said by the schema at its path. */
+export const FLAGS = {
+  '--listen': { value: 'address', group: 'Main', path: ['listeners', 'default', 'address'], repeats: true },
+  '--upstream': { value: 'address', group: 'Main', path: ['services', 'default', 'upstreams'], repeats: true },
+  '--admin': { value: 'address', group: 'Main', path: ['admin'] },
+  '--accept-proxy-protocol': { group: 'Clients', path: ['defaults', 'listener', 'acceptProxyProtocol'] },
+  '--proxy-protocol-timeout': {
+    value: 'duration',
+    group: 'Clients',
+    path: ['defaults', 'listener', 'proxyProtocolTimeout'],
+  },
+  '--max-connections-per-listener': {
+    value: 'number',
+    group: 'Clients',
+    path: ['defaults', 'listener', 'maxConnections'],
+  },
+  '--send-proxy-protocol': { value: 'mode', group: 'Upstreams', path: ['defaults', 'service', 'sendProxyProtocol'] },
+  '--connect-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'connectTimeout'] },
+  '--connect-deadline': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'connectDeadline'] },
+  '--connect-attempts': { value: 'number', group: 'Upstreams', path: ['defaults', 'service', 'connectAttempts'] },
+  '--race-delay': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'raceDelay'] },
+  '--idle-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'idleTimeout'] },
+  '--half-close-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'halfCloseTimeout'] },
+  '--max-connections': { value: 'number', group: 'Limits', path: ['limits', 'maxConnections'] },
+  '--max-memory': { value: 'size', group: 'Limits', path: ['limits', 'maxMemory'] },
+  '--buffer-size': { value: 'size', group: 'Limits', path: ['limits', 'bufferSize'] },
+  '--keepalive': { value: 'duration', group: 'Limits', path: ['limits', 'keepalive'] },
+  '--dns-server': { value: 'address', group: 'Name resolution', path: ['dns', 'servers'], repeats: true },
+  '--dns-min-ttl': { value: 'duration', group: 'Name resolution', path: ['dns', 'minTtl'] },
+  '--dns-max-ttl': { value: 'duration', group: 'Name resolution', path: ['dns', 'maxTtl'] },
+  '--dns-fallback-ttl': { value: 'duration', group: 'Name resolution', path: ['dns', 'fallbackTtl'] },
+  '--drain-timeout': { value: 'duration', group: 'Process', path: ['drainTimeout'] },
+  '--access-log': { value: 'mode', group: 'Process', path: ['accessLog'] },
+  '--log-level': { value: 'mode', group: 'Process', path: ['log', 'level'] },
+  '--log-format': { value: 'mode', group: 'Process', path: ['log', 'format'] },
+} as const satisfies Readonly<Record<string, FlagSpec>>;
+
+export type FlagName = keyof typeof FLAGS;
+
+/** What was written behind each flag, unparsed: `{'--listen': [':8080'], '--drain-timeout': '5s'}`. */
+export type Flags = { readonly [Name in FlagName]?: string | true | readonly string[] };
+
+/** The flag that set a path, for errors; by the path's written form. */
+export type Origins = ReadonlyMap<string, Origin>;
+
+interface Origin {
+  readonly flag: FlagName;
+  readonly value: unknown;
+}
+
+export interface Merged {
+  /** Not yet checked as a whole. */
+  readonly input: unknown;
+  readonly origins: Origins;
+}
+
+/**
+ * Lays flags over `raw`, the content of `file`, or over nothing.
+ * @throws MeshproxyError `usage` or `bad-address` that names the flag, for a value that is wrong in itself and for
+ * flags that make no sense together or with this file
+ */
+export function mergeFlags(flags: Flags, raw: unknown = {}, file = 'the file'): Merged {
+  refuseHalf(flags);
+  const settings = toSettings(flags);
+  const origins = new Map(settings.flatMap(originsOf));
+  refuseBadValues(settings, origins);
+  refuseTakenNames(settings, raw, file);
+  return { input: overlay(raw, settings), origins };
+}
+
+/** A problem with what a flag has set, as `--listen ":x": the port ...`; `undefined` where none has. */
+export function inFlag({ path, message }: Problem, origins: Origins): string | undefined {
+  const origin = origins.get(formatPath(path));
+  if (origin === undefined) return undefined;
+  if (origin.value === true) return `${origin.flag}: ${message}`;
+  const value = show(origin.value);
+  return message.startsWith(value) ? `${origin.flag} ${message}` : `${origin.flag} ${value}: ${message}`;
+}
+
+interface Setting {
+  readonly flag: FlagName;
+  readonly path: Path;
+  readonly value: unknown;
+}
+
+function toSettings(flags: Flags): Setting[] {
+  const names = Object.keys(FLAGS) as FlagName[];
+  return names.flatMap((flag): Setting[] => {
+    const written = flags[flag];
+    if (written === undefined) return [];
+    const { path, ...spec }: FlagSpec = FLAGS[flag];
+    if (flag === '--listen') return [written].flat().flatMap((address, index) => listenerSettings(address, index));
+    if (spec.repeats) return [{ flag, path, value: [written].flat() }];
+    const isCount = spec.value === 'number' && /^\d{1,15}$/.test(String(written));
+    return [{ flag, path, value: isCount ? Number(written) : written }];
+  });
+}
+
+function listenerSettings(address: unknown, index: number): Setting[] {
+  const name = index === 0 ? 'default' : `default-${index + 1}`;
+  return [
+    { flag: '--listen', path: ['listeners', name, 'address'], value: address },
+    { flag: '--listen', path: ['listeners', name, 'service'], value: 'default' },
+  ];
+}
+
+function originsOf({ flag, path, value }: Setting): [string, Origin][] {
+  const values = Array.isArray(value) ? value : [value];
+  return values.map((one: unknown, index) => [
+    formatPath(Array.isArray(value) ? [...path, index] : path),
+    { flag, value: one },
+  ]);
+}
+
+function refuseHalf(flags: Flags): void {
+  const given = flags['--listen'] !== undefined;
+  if (given === (flags['--upstream'] !== undefined)) return;
+  throw given
+    ? usage('--listen without --upstream: where are its connections to go?', 'add --upstream HOST:PORT')
+    : usage('--upstream without --listen: where are its connections to come from?', 'add --listen 127.0.0.1:8080');
+}
+
+/** Each value by itself; what they are together with the file is for later. */
+function refuseBadValues(settings: readonly Setting[], origins: Origins): void {
+  const { error } = configSchema.safeParse(overlay({}, settings), { error: explain });
+  const problems = toProblems(error?.issues ?? []);
+  if (problems.length === 0) return;
+  const areAddresses = problems.every(({ path }) => ADDRESS_FLAGS.has(origins.get(formatPath(path))?.flag));
+  const lines = problems.map((problem) => inFlag(problem, origins) ?? problem.message);
+  throw new MeshproxyError(areAddresses ? 'bad-address' : 'usage', listed(lines));
+}
+
+const ADDRESS_FLAGS: ReadonlySet<FlagName | undefined> = new Set(['--listen', '--upstream', '--admin']);
+
+function refuseTakenNames(settings: readonly Setting[], raw: unknown, file: string): void {
+  for (const { flag, path } of settings) {
+    const [section, name] = path;
+    if ((section !== 'listeners' && section !== 'services') || name === undefined) continue;
+    if (!Object.hasOwn(asRecord(asRecord(raw)?.[section]) ?? {}, name)) continue;
+    const kind = section === 'listeners' ? 'listener' : 'service';
+    throw usage(
+      `${flag} makes a ${kind} ${show(name)}, and ${file} has one of that name`,
+      `rename it in ${file}, or leave out --listen and --upstream`,
+    );
+  }
+}
+
+function overlay(raw: unknown, settings: readonly Setting[]): unknown {
+  return settings.reduce((input, { path, value }) => put(input, path, value), raw);
+}
+
+/** A copy of `target` with `value` at `path`. What is no mapping on the way stays, for the schema to refuse. */
+function put(target: unknown, path: Path, value: unknown): unknown {
+  const [key, ...rest] = path;
+  if (key === undefined) return value;
+  const mapping = target === undefined ? {} : asRecord(target);
+  if (mapping === undefined) return target;
+  const child = Object.hasOwn(mapping, key) ? mapping[key] : undefined;
+  return { ...mapping, [key]: put(child, rest, value) };
+}
+
+function usage(message: string, hint: string): MeshproxyError {
+  return new MeshproxyError('usage', message, { hint });
+}

@@ -1,0 +1,63 @@
+/** A configuration written back: what an operator would have to write to get it, every default filled in. */
+import { formatAddress } from '../core/address.js';
+import { exactSize, formatDuration } from '../core/units.js';
+import type { Config, ConfigInput, ListenerConfig, ServiceConfig } from './schema.js';
+
+/**
+ * Plain and fit for JSON, with addresses, durations and sizes as they are written; parsed again, it is the same
+ * configuration. What is secret would be left out here: there is nothing secret in it yet.
+ */
+export function redact(config: Config): ConfigInput {
+  const { limits, dns } = config;
+  return {
+    listeners: mapValues(config.listeners, redactListener),
+    services: mapValues(config.services, redactService),
+    admin: config.admin === 'off' ? 'off' : formatAddress(config.admin),
+    drainTimeout: formatDuration(config.drainTimeout),
+    accessLog: config.accessLog,
+    log: { ...config.log },
+    limits: {
+      ...limits,
+      bufferSize: exactSize(limits.bufferSize),
+      keepalive: orOff(limits.keepalive),
+      ...(limits.maxMemory === undefined ? {} : { maxMemory: exactSize(limits.maxMemory) }),
+    },
+    dns: {
+      ...(dns.servers === undefined ? {} : { servers: [...dns.servers] }),
+      minTtl: formatDuration(dns.minTtl),
+      maxTtl: formatDuration(dns.maxTtl),
+      fallbackTtl: formatDuration(dns.fallbackTtl),
+    },
+  };
+}
+
+type ListenerInput = NonNullable<ConfigInput['listeners']>[string];
+type ServiceInput = NonNullable<ConfigInput['services']>[string];
+
+function redactListener(listener: ListenerConfig): ListenerInput {
+  return {
+    ...listener,
+    address: formatAddress(listener.address),
+    proxyProtocolTimeout: formatDuration(listener.proxyProtocolTimeout),
+  };
+}
+
+function redactService(service: ServiceConfig): ServiceInput {
+  return {
+    ...service,
+    upstreams: service.upstreams.map(formatAddress),
+    connectTimeout: formatDuration(service.connectTimeout),
+    connectDeadline: formatDuration(service.connectDeadline),
+    raceDelay: formatDuration(service.raceDelay),
+    idleTimeout: orOff(service.idleTimeout),
+    halfCloseTimeout: orOff(service.halfCloseTimeout),
+  };
+}
+
+function orOff(ms: number): string {
+  return ms === 0 ? 'off' : formatDuration(ms);
+}
+
+function mapValues<A, B>(record: Readonly<Record<string, A>>, map: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
+}
