@@ -18,7 +18,8 @@ import type { LiveConnection } from './live.js';
 import { encodeProxyHeader } from './proxy-header.js';
 import { race } from './race.js';
 import type { Service } from './service.js';
-import { type ProxyHeader, parseProxyHeader } from './sniff/proxy-protocol.js';
+import type { ProxyHeader } from './sniff/proxy-format.js';
+import { parseProxyHeader } from './sniff/proxy-protocol.js';
 import type { Connection, RelayEnd, SocketOptions, Transport } from './transport.js';
 
 /** What a connection needs of its surroundings. */

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import type { Address, SocketAddress } from '../../src/core/address.js';
+import { errnoOf } from '../../src/core/errors.js';
 import { endOfStreamError } from '../../src/l4/streams/socket.js';
 
 /** How the far side of a socket ended its stream. */
@@ -47,7 +48,10 @@ export async function startServer(handler?: (socket: net.Socket) => void, host =
   };
 }
 
-/** A connected client socket that is paused and never throws by itself. */
+/**
+ * A client socket that is paused and never throws by itself; rejects where nobody listens. One that was reset as soon
+ * as it was accepted counts as connected: whether its client notices in time is chance.
+ */
 export async function connectTo(address: Address): Promise<net.Socket> {
   const options: net.NetConnectOpts =
     address.kind === 'unix'
@@ -55,7 +59,9 @@ export async function connectTo(address: Address): Promise<net.Socket> {
       : { host: address.kind === 'ip' ? address.host : '127.0.0.1', port: address.port };
   const socket = net.connect({ ...options, allowHalfOpen: true } as net.NetConnectOpts);
   socket.pause();
-  await once(socket, 'connect');
+  await once(socket, 'connect').catch((error: unknown) => {
+    if (errnoOf(error) !== 'ECONNRESET') throw error;
+  });
   socket.on('error', () => {});
   return socket;
 }

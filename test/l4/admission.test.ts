@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Limits, type Load, refusal } from '../../src/l4/admission.js';
+import type { Refusal } from '../../src/telemetry/record.js';
 
 const idle: Load = { draining: false, total: 0, ofListener: 0, allowedByDescriptors: 1000, residentBytes: () => 1 };
 const open: Limits = { maxConnections: undefined, maxOfListener: undefined, maxMemory: 100 };
@@ -19,7 +20,7 @@ describe('admission', () => {
       { ...open, maxConnections: 6, maxOfListener: 3 },
     ],
     ['max-memory', { ...idle, residentBytes: () => 100 }, open],
-  ] as const)('refuses for %s', (reason, load, limits) => {
+  ] as [Refusal, Load, Limits][])('refuses for %s', (reason, load, limits) => {
     expect(refusal(load, limits)).toBe(reason);
   });
 

@@ -1,0 +1,142 @@
+/** A data plane on real sockets and a clock that stands still, with all that it tells recorded. */
+import type { Endpoint } from '../../src/balancer/picker.js';
+import { parseConfig } from '../../src/config/load.js';
+import type { ConfigInput } from '../../src/config/schema.js';
+import { type Address, formatAddress, type SocketAddress } from '../../src/core/address.js';
+import { MeshproxyError } from '../../src/core/errors.js';
+import { DataPlane } from '../../src/l4/data-plane.js';
+import { LiveConnections } from '../../src/l4/live.js';
+import { Service } from '../../src/l4/service.js';
+import { streamsTransport } from '../../src/l4/streams/transport.js';
+import type { Transport } from '../../src/l4/transport.js';
+import type { Attempt, ConnectionRecord, Observer, Refusal } from '../../src/telemetry/record.js';
+import { VirtualClock } from './clock.js';
+
+type ListenerInput = Partial<NonNullable<ConfigInput['listeners']>[string]>;
+type ServiceInput = Partial<NonNullable<ConfigInput['services']>[string]>;
+
+export interface TestPlaneOptions {
+  readonly listener?: ListenerInput;
+  readonly service?: ServiceInput;
+  readonly limits?: { readonly maxConnections?: number; readonly maxMemory?: number };
+  /** In place of the real transport's `dial`. */
+  readonly dial?: Transport['dial'];
+}
+
+export class TestPlane implements Observer {
+  readonly clock = new VirtualClock();
+  readonly live = new LiveConnections(this.clock);
+  readonly records: ConnectionRecord[] = [];
+  readonly refusals: Refusal[] = [];
+  readonly attempts: Attempt[] = [];
+  readonly bugs: unknown[] = [];
+  readonly plane: DataPlane;
+  readonly #waiting = new Set<() => void>();
+
+  /** Listens on a free port of loopback in front of `upstreams`. */
+  static async start(upstreams: readonly SocketAddress[], options: TestPlaneOptions = {}): Promise<TestPlane> {
+    const config = parseConfig({
+      listeners: { web: { address: '127.0.0.1:0', ...options.listener } },
+      services: { web: { upstreams: ['127.0.0.1:1'], ...options.service } },
+    });
+    const test = new TestPlane(options);
+    const settings = config.services['web'];
+    const listener = config.listeners['web'];
+    if (!settings || !listener) throw new Error('unreachable: both were just written');
+    const service = new Service('web', settings, () => {});
+    const endpoints: Endpoint[] = upstreams.map((address) => ({ id: formatAddress(address), addresses: [address] }));
+    const source = {
+      upstream: 'test',
+      async *watch() {
+        yield { kind: 'endpoints' as const, endpoints };
+      },
+    };
+    (await service.prepare([source])).commit(settings);
+    const listeners = await test.plane.prepare([{ name: 'web', settings: listener, service }]);
+    await listeners.commit();
+    return test;
+  }
+
+  constructor(options: TestPlaneOptions) {
+    this.plane = new DataPlane({
+      clock: this.clock,
+      transport: options.dial ? { ...streamsTransport, dial: options.dial } : streamsTransport,
+      live: this.live,
+      observer: this,
+      limits: {
+        maxConnections: options.limits?.maxConnections,
+        maxMemory: options.limits?.maxMemory ?? Number.POSITIVE_INFINITY,
+        sockets: { keepaliveMs: 60_000, bufferSize: 65_536 },
+      },
+      onPause: () => {},
+      onBug: (error) => this.bugs.push(error),
+    });
+  }
+
+  get address(): Address {
+    const [listener] = this.plane.listeners();
+    if (!listener) throw new Error('the plane has no listener');
+    return listener.address;
+  }
+
+  opened(): void {
+    this.#told();
+  }
+
+  ended(record: ConnectionRecord): void {
+    // A copy: what the record reads off its sockets is on its prototype, where no matcher looks.
+    this.records.push({ ...record, bytesReceived: record.bytesReceived, bytesSent: record.bytesSent });
+    this.#told();
+  }
+
+  refused(_listener: string, reason: Refusal): void {
+    this.refusals.push(reason);
+    this.#told();
+  }
+
+  attempted(_service: string, attempt: Attempt): void {
+    this.attempts.push(attempt);
+    this.#told();
+  }
+
+  /** Resolves when `condition` holds, which is looked at whenever something is told, and between turns of the loop. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.add(resolve);
+        setImmediate(resolve);
+      });
+    }
+  }
+
+  async record(): Promise<ConnectionRecord> {
+    await this.until(() => this.records.length > 0);
+    const record = this.records.shift();
+    if (!record) throw new Error('unreachable: waited for it');
+    return record;
+  }
+
+  async close(): Promise<void> {
+    let drained = false;
+    void this.plane.drain(0).then(() => {
+      drained = true;
+    });
+    await this.until(() => {
+      this.clock.advance(1);
+      return drained;
+    });
+  }
+
+  #told(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  }
+}
+
+/** An endpoint that is never heard of: the dial ends only by being given up. */
+export const silent: Transport['dial'] = (address, _options, signal) =>
+  new Promise((_, reject) => {
+    signal.addEventListener('abort', () =>
+      reject(new MeshproxyError('aborted', `${formatAddress(address)}: given up`)),
+    );
+  });

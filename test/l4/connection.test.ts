@@ -1,0 +1,351 @@
+import type net from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { SocketAddress } from '../../src/core/address.js';
+import { MeshproxyError } from '../../src/core/errors.js';
+import { encodeProxyHeader } from '../../src/l4/proxy-header.js';
+import { streamsTransport } from '../../src/l4/streams/transport.js';
+import { silent, TestPlane, type TestPlaneOptions } from '../fakes/data-plane.js';
+import { connectTo, readAll, readExactly, startServer, type TestServer } from '../fakes/net.js';
+
+const NOBODY: SocketAddress = { kind: 'ip', host: '127.0.0.1', port: 1 };
+
+describe('the life of a connection', () => {
+  const cleanups: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  });
+
+  async function server(handler?: (socket: net.Socket) => void): Promise<TestServer> {
+    const started = await startServer(handler);
+    cleanups.push(() => started.close());
+    return started;
+  }
+
+  async function start(upstreams: readonly SocketAddress[], options?: TestPlaneOptions): Promise<TestPlane> {
+    const plane = await TestPlane.start(upstreams, options);
+    cleanups.push(() => plane.close());
+    return plane;
+  }
+
+  async function client(plane: TestPlane): Promise<net.Socket> {
+    const socket = await connectTo(plane.address);
+    cleanups.push(() => socket.destroy());
+    return socket;
+  }
+
+  it('is recorded: who, where to and why, how many bytes, how it ended', async () => {
+    const upstream = await server((socket) => socket.pipe(socket));
+    const plane = await start([upstream.address]);
+    const socket = await client(plane);
+    const { localPort } = socket;
+    socket.end('twelve bytes');
+    expect((await readAll(socket)).bytes.toString()).toBe('twelve bytes');
+    expect(await plane.record()).toMatchObject({
+      listener: 'web',
+      service: 'web',
+      client: `127.0.0.1:${localPort}`,
+      endpoint: `127.0.0.1:${upstream.address.port}`,
+      phase: 'ended',
+      ending: 'completed',
+      bytesReceived: 12,
+      bytesSent: 12,
+      attempts: [{ why: 'round robin, 1 of 1' }],
+    });
+    expect(plane.live.size).toBe(0);
+  });
+
+  it('takes the endpoints in turn', async () => {
+    const answers = await Promise.all(['a', 'b', 'c'].map((name) => server((socket) => socket.end(name))));
+    const plane = await start(answers.map(({ address }) => address));
+    let seen = '';
+    for (let i = 0; i < 6; i += 1) {
+      const socket = await client(plane);
+      socket.end();
+      seen += (await readAll(socket)).bytes.toString();
+    }
+    expect(seen).toBe('abcabc');
+  });
+
+  it('tries the next endpoint where one refuses, and the client notices nothing', async () => {
+    const upstream = await server((socket) => socket.end('served'));
+    const plane = await start([NOBODY, upstream.address]);
+    const socket = await client(plane);
+    socket.end();
+    expect(await readAll(socket)).toEqual({ bytes: Buffer.from('served'), end: 'end' });
+    const record = await plane.record();
+    expect(record.attempts.map(({ error }) => error)).toEqual([expect.stringContaining('refused'), undefined]);
+    expect(record.ending).toBe('completed');
+  });
+
+  it('tries the next endpoint where one does not answer within the connect timeout', async () => {
+    const upstream = await server((socket) => socket.end('served'));
+    const plane = await start([NOBODY, upstream.address], {
+      dial: (address, options, signal) =>
+        address === NOBODY ? silent(address, options, signal) : streamsTransport.dial(address, options, signal),
+    });
+    const socket = await client(plane);
+    socket.end();
+    await plane.until(() => plane.clock.pending > 0);
+    plane.clock.advance(1999);
+    expect(plane.attempts).toEqual([]);
+    plane.clock.advance(1);
+    expect((await readAll(socket)).bytes.toString()).toBe('served');
+    expect((await plane.record()).attempts[0]?.error).toBe('127.0.0.1:1: no answer within 2s');
+  });
+
+  it('gives up at the connect deadline, however many endpoints are left, and resets the client', async () => {
+    const many = Array.from({ length: 20 }, (_, i): SocketAddress => ({ kind: 'ip', host: '192.0.2.1', port: i + 1 }));
+    const plane = await start(many, { dial: silent, service: { connectDeadline: '3s' } });
+    const socket = await client(plane);
+    for (const wait of [2000, 1000]) {
+      const before = plane.attempts.length;
+      await plane.until(() => plane.clock.pending > 0);
+      plane.clock.advance(wait);
+      await plane.until(() => plane.attempts.length > before);
+    }
+    expect((await readAll(socket)).end).toBe('reset');
+    expect((await plane.record()).ending).toBe('connect-failed');
+    expect(plane.attempts.length).toBe(2);
+  });
+
+  it('tries no more endpoints than it may', async () => {
+    const many = Array.from({ length: 20 }, (_, i): SocketAddress => ({ kind: 'ip', host: '127.0.0.1', port: i + 1 }));
+    const plane = await start(many, { service: { connectAttempts: 3 } });
+    await readAll(await client(plane));
+    expect(await plane.record()).toMatchObject({ ending: 'connect-failed' });
+    expect(plane.attempts.length).toBe(3);
+  });
+
+  it('resets the client where the service has no endpoint', async () => {
+    const plane = await start([]);
+    expect((await readAll(await client(plane))).end).toBe('reset');
+    expect(await plane.record()).toMatchObject({ ending: 'no-endpoint', detail: 'service web has no endpoint' });
+  });
+
+  it('does not blame the endpoint, nor try another, where this machine is short of descriptors', async () => {
+    const plane = await start([NOBODY, { ...NOBODY, port: 2 }], {
+      dial: () => Promise.reject(new MeshproxyError('exhausted', 'no descriptor left')),
+    });
+    await readAll(await client(plane));
+    expect(await plane.record()).toMatchObject({ ending: 'exhausted' });
+    expect(plane.attempts.length).toBe(1);
+    expect(plane.plane.listeners()[0]?.paused).toBe(true);
+    plane.clock.advance(500);
+    expect(plane.plane.listeners()[0]?.paused).toBe(false);
+  });
+
+  it('reports what should not happen, and ends that connection only', async () => {
+    const plane = await start([NOBODY], { dial: () => Promise.reject(new TypeError('not what was promised')) });
+    expect((await readAll(await client(plane))).end).toBe('reset');
+    expect(await plane.record()).toMatchObject({ ending: 'internal-error' });
+    expect(plane.bugs).toEqual([expect.any(TypeError)]);
+    expect((await readAll(await client(plane))).end).toBe('reset');
+  });
+
+  describe('accepting the PROXY protocol', () => {
+    const listener = { acceptProxyProtocol: true };
+    const source: SocketAddress = { kind: 'ip', host: '203.0.113.7', port: 5555 };
+    const destination: SocketAddress = { kind: 'ip', host: '198.51.100.1', port: 443 };
+
+    it.each(['v1', 'v2'] as const)(
+      'learns the client from the header and passes on only what follows (%s)',
+      async (version) => {
+        const upstream = await server((socket) => socket.pipe(socket));
+        const plane = await start([upstream.address], { listener });
+        const socket = await client(plane);
+        const { localPort } = socket;
+        const header = encodeProxyHeader(version, source, destination);
+        socket.write(header.subarray(0, 3));
+        socket.write(header.subarray(3));
+        socket.end('hello');
+        expect((await readAll(socket)).bytes.toString()).toBe('hello');
+        expect(await plane.record()).toMatchObject({
+          client: '203.0.113.7:5555',
+          destination: '198.51.100.1:443',
+          peer: `127.0.0.1:${localPort}`,
+          bytesReceived: 5,
+          ending: 'completed',
+        });
+      },
+    );
+
+    it('keeps the socket’s own addresses for a health check (LOCAL)', async () => {
+      const upstream = await server((socket) => socket.pipe(socket));
+      const plane = await start([upstream.address], { listener });
+      const socket = await client(plane);
+      const { localPort } = socket;
+      socket.end(Buffer.from('0d0a0d0a000d0a515549540a20000000', 'hex'));
+      await readAll(socket);
+      expect((await plane.record()).client).toBe(`127.0.0.1:${localPort}`);
+    });
+
+    it('refuses a client that speaks without a header, and tells what it said', async () => {
+      const plane = await start([NOBODY], { listener });
+      const socket = await client(plane);
+      socket.write('GET / HTTP/1.1\r\n\r\n');
+      expect((await readAll(socket)).end).toBe('reset');
+      expect(await plane.record()).toMatchObject({
+        ending: 'bad-proxy-header',
+        detail: expect.stringContaining('GET /'),
+      });
+      expect(plane.attempts).toEqual([]);
+    });
+
+    it('refuses a client that sends no complete header in time', async () => {
+      const plane = await start([NOBODY], { listener });
+      const socket = await client(plane);
+      socket.write('PROXY TCP4 ');
+      await plane.until(() => plane.clock.pending > 0);
+      plane.clock.advance(5000);
+      expect((await readAll(socket)).end).toBe('reset');
+      expect(await plane.record()).toMatchObject({ ending: 'proxy-header-timeout' });
+    });
+
+    it('notices a client that closes, or resets, before its header is complete', async () => {
+      const plane = await start([NOBODY], { listener });
+      (await client(plane)).end('PROXY');
+      expect((await plane.record()).ending).toBe('closed-before-header');
+      const second = await client(plane);
+      await plane.until(() => plane.live.size === 1);
+      second.resetAndDestroy();
+      expect((await plane.record()).ending).toBe('client-reset');
+    });
+  });
+
+  describe('sending the PROXY protocol', () => {
+    it('names the client and where it had connected to (v1)', async () => {
+      const upstream = await server();
+      const plane = await start([upstream.address], { service: { sendProxyProtocol: 'v1' } });
+      const socket = await client(plane);
+      socket.end('body');
+      const expected = `PROXY TCP4 127.0.0.1 127.0.0.1 ${socket.localPort} ${socket.remotePort}\r\nbody`;
+      expect((await readAll(await upstream.accept())).bytes.toString()).toBe(expected);
+    });
+
+    it('passes on what it was told by the header that it accepted (v2)', async () => {
+      const upstream = await server();
+      const plane = await start([upstream.address], {
+        listener: { acceptProxyProtocol: true },
+        service: { sendProxyProtocol: 'v2' },
+      });
+      const source: SocketAddress = { kind: 'ip', host: '2001:db8::7', port: 5555 };
+      const destination: SocketAddress = { kind: 'ip', host: '2001:db8::1', port: 443 };
+      const socket = await client(plane);
+      socket.write(encodeProxyHeader('v1', source, destination));
+      socket.end('x');
+      const { bytes } = await readAll(await upstream.accept());
+      expect(bytes).toEqual(Buffer.concat([encodeProxyHeader('v2', source, destination), Buffer.from('x')]));
+    });
+  });
+
+  describe('timeouts', () => {
+    it('leaves an idle connection alone unless asked', async () => {
+      const upstream = await server();
+      const plane = await start([upstream.address]);
+      const socket = await client(plane);
+      const behind = await upstream.accept();
+      await plane.until(() => [...plane.live][0]?.phase === 'relaying');
+      plane.clock.advance(48 * 3_600_000);
+      behind.write('still there');
+      expect((await readExactly(socket, 11)).toString()).toBe('still there');
+    });
+
+    it('resets a connection on which nothing moved for the idle timeout, and only then', async () => {
+      const upstream = await server((socket) => socket.pipe(socket));
+      const plane = await start([upstream.address], { service: { idleTimeout: '10s' } });
+      const socket = await client(plane);
+      for (let i = 0; i < 5; i += 1) {
+        socket.write('x');
+        await readExactly(socket, 1);
+        plane.clock.advance(9000);
+      }
+      socket.write('x');
+      await readExactly(socket, 1);
+      plane.clock.advance(12_500);
+      expect((await readAll(socket)).end).toBe('reset');
+      expect((await plane.record()).ending).toBe('idle-timeout');
+    });
+
+    it('resets a half-closed connection whose other side neither sends nor ends', async () => {
+      const upstream = await server();
+      const plane = await start([upstream.address], { service: { halfCloseTimeout: '1m' } });
+      const socket = await client(plane);
+      socket.end();
+      const behind = await upstream.accept();
+      await readAll(behind);
+      behind.write('part');
+      await readExactly(socket, 4);
+      plane.clock.advance(75_000);
+      expect((await readAll(socket)).end).toBe('reset');
+      expect((await plane.record()).ending).toBe('half-close-timeout');
+    });
+  });
+
+  describe('limits', () => {
+    it('refuses one more than the listener carries, at once, and counts it', async () => {
+      const upstream = await server((socket) => socket.pipe(socket));
+      const plane = await start([upstream.address], { listener: { maxConnections: 2 } });
+      const first = await client(plane);
+      await client(plane);
+      await plane.until(() => plane.live.size === 2);
+      expect((await readAll(await client(plane))).end).toBe('reset');
+      expect(plane.refusals).toEqual(['listener-max-connections']);
+      first.end();
+      await readAll(first);
+      await plane.record();
+      const again = await client(plane);
+      again.end('room again');
+      expect((await readAll(again)).bytes.toString()).toBe('room again');
+    });
+
+    it('refuses where memory is short, and what is open goes on', async () => {
+      const upstream = await server((socket) => socket.pipe(socket));
+      const plane = await start([upstream.address]);
+      const open = await client(plane);
+      await plane.until(() => plane.live.size === 1);
+      plane.plane.limits = { ...plane.plane.limits, maxMemory: 1 };
+      expect((await readAll(await client(plane))).end).toBe('reset');
+      expect(plane.refusals).toEqual(['max-memory']);
+      open.end('goes on');
+      expect((await readAll(open)).bytes.toString()).toBe('goes on');
+    });
+  });
+
+  describe('drain', () => {
+    it('lets connections finish, and accepts no more', async () => {
+      const upstream = await server((socket) => socket.pipe(socket));
+      const plane = await start([upstream.address]);
+      const socket = await client(plane);
+      await plane.until(() => plane.live.size === 1);
+      const drained = plane.plane.drain(30_000);
+      await expect(connectTo(plane.address)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+      socket.end('last words');
+      expect((await readAll(socket)).bytes.toString()).toBe('last words');
+      expect(await drained).toBe(0);
+    });
+
+    it('resets what is left at the deadline, in whatever step it is', async () => {
+      const upstream = await server();
+      const plane = await start([upstream.address, NOBODY], {
+        dial: (address, options, signal) =>
+          address === NOBODY ? silent(address, options, signal) : streamsTransport.dial(address, options, signal),
+      });
+      const relaying = await client(plane);
+      await upstream.accept();
+      const connecting = await client(plane);
+      await plane.until(() => plane.live.size === 2 && [...plane.live][0]?.phase === 'relaying');
+      const timers = plane.clock.pending;
+      const drained = plane.plane.drain(1000);
+      await plane.until(() => plane.clock.pending > timers);
+      plane.clock.advance(999);
+      expect(plane.live.size).toBe(2);
+      plane.clock.advance(1);
+      expect(await drained).toBe(2);
+      expect([(await readAll(relaying)).end, (await readAll(connecting)).end]).toEqual(['reset', 'reset']);
+      expect([(await plane.record()).ending, (await plane.record()).ending]).toEqual([
+        'drain-deadline',
+        'drain-deadline',
+      ]);
+    });
+  });
+});
