@@ -1,10 +1,11 @@
 /**
  * Happy Eyeballs over the addresses of one endpoint (RFC 8305 section 5): the first is dialled at once, the next when
- * that failed or has had its head start, the first to connect wins, the others are given up.
+ * the one before it has failed or has had its head start; the first to connect wins and the others are given up.
  */
+import { isIPv6 } from 'node:net';
 import { formatAddress, type SocketAddress } from '../core/address.js';
 import type { Clock, Timer } from '../core/clock.js';
-import { describeError, MeshproxyError } from '../core/errors.js';
+import { MeshproxyError } from '../core/errors.js';
 
 export interface Won<T> {
   readonly value: T;
@@ -12,8 +13,16 @@ export interface Won<T> {
 }
 
 /**
+ * Connects to one address. Rejects with a `MeshproxyError` that names it, as a transport's `dial` does. Once it has
+ * resolved it must not heed its signal any more: every dial of a race has the same one, and the end of the race aborts it.
+ */
+export type Dial<T> = (address: SocketAddress, signal: AbortSignal) => Promise<T>;
+
+/**
  * Resolves with the first connection made. Rejects `aborted` by the signal; else, when all have failed, `exhausted`
- * where this machine was short of something and `connect` otherwise, naming each address and its reason.
+ * where this machine was short of something and `connect` otherwise, naming each address and its reason. What is not
+ * a `MeshproxyError` is a bug, and rejects as it is.
+ * @param addresses dialled in this order, but one family after the other
  * @param delayMs the head start of one address before the next
  * @param discard takes a connection that was made too late to be of use
  */
@@ -22,95 +31,104 @@ export function race<T>(
   delayMs: number,
   clock: Clock,
   signal: AbortSignal,
-  dial: (address: SocketAddress, signal: AbortSignal) => Promise<T>,
+  dial: Dial<T>,
   discard: (late: T) => void,
 ): Promise<Won<T>> {
   const [only, second] = addresses;
   if (only === undefined) return Promise.reject(new MeshproxyError('connect', 'the endpoint has no address'));
   // Most endpoints have one address: no timer and no controller for those.
   if (second === undefined) return dial(only, signal).then((value) => ({ value, address: only }));
-  return new Race(addresses, delayMs, clock, signal, dial, discard).run();
+  return raceAll(interleaveFamilies(addresses), delayMs, clock, signal, dial, discard);
 }
 
-class Race<T> {
-  readonly #addresses: readonly SocketAddress[];
-  readonly #delayMs: number;
-  readonly #clock: Clock;
-  readonly #signal: AbortSignal;
-  readonly #dial: (address: SocketAddress, signal: AbortSignal) => Promise<T>;
-  readonly #discard: (late: T) => void;
-  readonly #losers = new AbortController();
-  readonly #failures: { readonly address: SocketAddress; readonly error: unknown }[] = [];
-  #started = 0;
-  #over = false;
-  #headStart: Timer | undefined;
+function raceAll<T>(
+  addresses: readonly SocketAddress[],
+  delayMs: number,
+  clock: Clock,
+  signal: AbortSignal,
+  dial: Dial<T>,
+  discard: (late: T) => void,
+): Promise<Won<T>> {
+  return new Promise((resolve, reject) => {
+    const dials = new AbortController();
+    const failures: MeshproxyError[] = [];
+    let started = 0;
+    let over = false;
+    let headStart: Timer | undefined;
 
-  constructor(
-    addresses: readonly SocketAddress[],
-    delayMs: number,
-    clock: Clock,
-    signal: AbortSignal,
-    dial: (address: SocketAddress, signal: AbortSignal) => Promise<T>,
-    discard: (late: T) => void,
-  ) {
-    this.#addresses = addresses;
-    this.#delayMs = delayMs;
-    this.#clock = clock;
-    this.#signal = signal;
-    this.#dial = dial;
-    this.#discard = discard;
-  }
-
-  run(): Promise<Won<T>> {
-    return new Promise((resolve, reject) => {
-      const finish = (settle: () => void): void => {
-        if (this.#over) return;
-        this.#over = true;
-        this.#headStart?.cancel();
-        this.#signal.removeEventListener('abort', onAbort);
-        settle();
-        this.#losers.abort();
-      };
-      const onAbort = (): void =>
-        finish(() => reject(new MeshproxyError('aborted', 'given up', { cause: this.#signal.reason })));
-      if (this.#signal.aborted) return onAbort();
-      this.#signal.addEventListener('abort', onAbort, { once: true });
-      this.#startNext(
-        (won) => finish(() => resolve(won)),
-        () => finish(() => reject(this.#failure())),
+    const finish = (): void => {
+      over = true;
+      headStart?.cancel();
+      signal.removeEventListener('abort', onAbort);
+      dials.abort();
+    };
+    const fail = (error: unknown): void => {
+      finish();
+      reject(error);
+    };
+    const onAbort = (): void => fail(abortedError(addresses, signal));
+    const onFailure = (error: unknown, turn: number): void => {
+      if (over) return;
+      if (!(error instanceof MeshproxyError)) {
+        fail(error);
+        return;
+      }
+      failures.push(error);
+      if (failures.length === addresses.length) fail(allFailedError(failures));
+      // Where an earlier one fails, the latest still has its head start.
+      else if (turn === started) startNext();
+    };
+    const onConnect = (value: T, address: SocketAddress): void => {
+      if (over) {
+        discard(value);
+        return;
+      }
+      finish();
+      resolve({ value, address });
+    };
+    const startNext = (): void => {
+      headStart?.cancel();
+      const address = addresses[started];
+      if (address === undefined) return;
+      started += 1;
+      const turn = started;
+      if (started < addresses.length) headStart = clock.after(delayMs, startNext);
+      dial(address, dials.signal).then(
+        (value) => onConnect(value, address),
+        (error: unknown) => onFailure(error, turn),
       );
-    });
-  }
+    };
 
-  #startNext(won: (won: Won<T>) => void, lost: () => void): void {
-    const address = this.#addresses[this.#started];
-    if (this.#over || address === undefined) return;
-    this.#started += 1;
-    this.#headStart?.cancel();
-    if (this.#started < this.#addresses.length) {
-      this.#headStart = this.#clock.after(this.#delayMs, () => this.#startNext(won, lost));
-    }
-    this.#dial(address, this.#losers.signal).then(
-      (value) => {
-        if (this.#over) this.#discard(value);
-        else won({ value, address });
-      },
-      (error: unknown) => {
-        this.#failures.push({ address, error });
-        if (this.#failures.length === this.#addresses.length) lost();
-        else this.#startNext(won, lost);
-      },
-    );
-  }
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    startNext();
+  });
+}
 
-  #failure(): MeshproxyError {
-    const exhausted = this.#failures.some(({ error }) => error instanceof MeshproxyError && error.code === 'exhausted');
-    // A transport's own errors name their address already.
-    const texts = this.#failures.map(({ address, error }) =>
-      error instanceof MeshproxyError ? error.message : `${formatAddress(address)}: ${describeError(error)}`,
-    );
-    return new MeshproxyError(exhausted ? 'exhausted' : 'connect', texts.join(', '), {
-      cause: this.#failures[0]?.error,
-    });
-  }
+/**
+ * The addresses with one family after the other, beginning with the family of the first, each family in its own order
+ * (RFC 8305 section 4): a family that does not work costs one head start, not one for each of its addresses.
+ */
+export function interleaveFamilies(addresses: readonly SocketAddress[]): readonly SocketAddress[] {
+  const leads = familyOf(addresses[0]);
+  const leading = addresses.filter((address) => familyOf(address) === leads);
+  const others = addresses.filter((address) => familyOf(address) !== leads);
+  const pairs = leading.flatMap((address, index) => [address, ...others.slice(index, index + 1)]);
+  return [...pairs, ...others.slice(leading.length)];
+}
+
+function familyOf(address: SocketAddress | undefined): 'ipv4' | 'ipv6' | 'unix' {
+  if (address?.kind !== 'ip') return 'unix';
+  return isIPv6(address.host) ? 'ipv6' : 'ipv4';
+}
+
+function abortedError(addresses: readonly SocketAddress[], signal: AbortSignal): MeshproxyError {
+  const text = `${addresses.map(formatAddress).join(' and ')}: given up`;
+  return new MeshproxyError('aborted', text, { cause: signal.reason });
+}
+
+function allFailedError(failures: readonly MeshproxyError[]): MeshproxyError {
+  const exhausted = failures.find(({ code }) => code === 'exhausted');
+  const text = failures.map(({ message }) => message).join(', ');
+  return new MeshproxyError(exhausted ? 'exhausted' : 'connect', text, { cause: exhausted ?? failures[0] });
 }
