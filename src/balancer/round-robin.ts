@@ -3,6 +3,7 @@ import type { Endpoint, Pick, PickContext, Picker } from './picker.js';
 
 /** Whose turn it is. Outlives the pickers built on it, so that an update of the endpoints does not start over. */
 export interface Rotation {
+  /** The place of the next endpoint in turn; past the last it stands for the first. */
   next: number;
 }
 
@@ -10,7 +11,7 @@ export function createRotation(): Rotation {
   return { next: 0 };
 }
 
-/** A picker over `endpoints`: over n picks with nothing tried, each of n endpoints comes once. */
+/** A picker over `endpoints`: in n picks with nothing tried, each of n endpoints comes once. */
 export function roundRobin(endpoints: readonly Endpoint[], rotation: Rotation): Picker {
   // Made once, so that a pick allocates nothing. The outcome of a pick changes no turn.
   const picks: readonly Pick[] = endpoints.map((endpoint, index) => ({
@@ -22,9 +23,12 @@ export function roundRobin(endpoints: readonly Endpoint[], rotation: Rotation): 
     endpoints,
     pick({ tried }: PickContext) {
       for (let looked = 0; looked < picks.length; looked += 1) {
-        const pick = picks[rotation.next % picks.length];
-        rotation.next = (rotation.next + 1) % Number.MAX_SAFE_INTEGER;
-        if (pick && !tried.has(pick.endpoint)) return pick;
+        const place = (rotation.next + looked) % picks.length;
+        const pick = picks[place];
+        if (pick && !tried.has(pick.endpoint)) {
+          rotation.next = place + 1;
+          return pick;
+        }
       }
       return undefined;
     },
