@@ -1,3 +1,5 @@
+/** How long to wait before trying again what has failed. */
+
 export interface BackoffBounds {
   /** The longest wait after the first failure, ms. */
   readonly baseMs: number;
@@ -12,6 +14,6 @@ export interface BackoffBounds {
  * @param random between 0 and 1
  */
 export function backoffMs(failures: number, { baseMs, maxMs }: BackoffBounds, random: number): number {
-  const ceiling = Math.min(maxMs, baseMs * 2 ** Math.min(failures - 1, 30));
+  const ceiling = Math.min(maxMs, baseMs * 2 ** (failures - 1));
   return ceiling * (0.5 + random / 2);
 }
