@@ -1,8 +1,9 @@
 /** Binds the admin's HTTP server to an address as people write it. */
-import { chmod, lstat, unlink } from 'node:fs/promises';
-import { connect, type ListenOptions, type Server } from 'node:net';
+import { chmod, unlink } from 'node:fs/promises';
+import type { ListenOptions, Server } from 'node:net';
 import { type Address, formatAddress } from '../core/address.js';
 import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
+import { isAbstract, isStaleSocket, unixPath } from '../core/unix-socket.js';
 
 /** The owner and the group: who may change the proxy's files may look at it. */
 const SOCKET_MODE = 0o660;
@@ -12,7 +13,8 @@ export async function bind(server: Server, address: Address): Promise<Address> {
   const where = listenOptions(address);
   try {
     await listen(server, where).catch(async (error: unknown) => {
-      if (address.kind !== 'unix' || errnoOf(error) !== 'EADDRINUSE' || !(await isStale(where.path))) throw error;
+      if (address.kind !== 'unix' || errnoOf(error) !== 'EADDRINUSE' || !(await isStaleSocket(address.path)))
+        throw error;
       await unlink(address.path);
       await listen(server, where);
     });
@@ -29,7 +31,7 @@ export async function bind(server: Server, address: Address): Promise<Address> {
 function listenOptions(address: Address): ListenOptions {
   switch (address.kind) {
     case 'unix':
-      return { path: isAbstract(address.path) ? `\0${address.path.slice(1)}` : address.path };
+      return { path: unixPath(address.path) };
     case 'any':
       return { port: address.port };
     case 'ip':
@@ -39,10 +41,6 @@ function listenOptions(address: Address): ListenOptions {
   }
 }
 
-function isAbstract(path: string): boolean {
-  return path.startsWith('@');
-}
-
 function listen(server: Server, where: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -50,19 +48,6 @@ function listen(server: Server, where: ListenOptions): Promise<void> {
       server.off('error', reject);
       resolve();
     });
-  });
-}
-
-/** True where a socket file has nobody behind it: what a process that was killed leaves. */
-async function isStale(path: string | undefined): Promise<boolean> {
-  if (path === undefined || !(await lstat(path)).isSocket()) return false;
-  return new Promise((resolve) => {
-    const probe = connect({ path });
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(false);
-    });
-    probe.once('error', (error) => resolve(errnoOf(error) === 'ECONNREFUSED'));
   });
 }
 

@@ -2,10 +2,10 @@ import { expect, test } from 'vitest';
 import { formatMs } from '../../src/telemetry/words.js';
 
 test.each([
-  [0, '0 ms'],
-  [0.0004, '0 ms'],
-  [0.0424, '0.042 ms'],
-  [0.5, '0.5 ms'],
+  [0, '0 µs'],
+  [0.0424, '42 µs'],
+  [0.5, '500 µs'],
+  [0.9999, '1 ms'],
   [3.04, '3 ms'],
   [3.14, '3.1 ms'],
   [9.99, '10 ms'],
