@@ -1,5 +1,7 @@
 /** Aligned tables for a terminal, or for a pipe: as wide as their reader, and safe to print whatever is in them. */
 
+import { errnoOf } from '../core/errors.js';
+
 /** Where a table goes. */
 export interface Output {
   /** Columns of the terminal; `undefined` where it is none, and lines may be as long as they like. */
@@ -28,6 +30,11 @@ const SGR: Readonly<Record<Style, number>> = { bold: 1, dim: 2, red: 31, green: 
 
 /** Standard output, as it is: colours on a terminal only, and none where NO_COLOR is set (no-color.org). */
 export function standardOutput(): Output {
+  // Whoever reads has had enough, as head does: not an error.
+  process.stdout.on('error', (error) => {
+    if (errnoOf(error) !== 'EPIPE') throw error;
+    process.exit(0);
+  });
   const terminal = process.stdout.isTTY === true;
   return {
     width: terminal ? process.stdout.columns : undefined,
