@@ -14,7 +14,7 @@ const MAX_ANSWER_BYTES = 64 * 1024 ** 2;
 
 /** `--admin`, as every command has it that asks a running proxy. */
 export function adminOption(): Option {
-  return new Option('--admin <address>', 'where the running proxy has its admin listener')
+  return new Option('--admin <address>', 'Where the running proxy has its admin listener.')
     .argParser(parseAddress)
     .default(parseAddress(DEFAULTS.admin), DEFAULTS.admin);
 }

@@ -45,11 +45,11 @@ export function register(program: Command): void {
     .summary('list the open connections of a running proxy')
     .description('Lists the connections that a running proxy carries, newest first: where each went, and why.')
     .addOption(adminOption())
-    .option('--service <name>', 'only connections to this service')
-    .option('--listener <name>', 'only connections of this listener')
-    .option('--limit <count>', `list at most so many, up to ${MAX_LIMIT}`, parseLimit, DEFAULT_LIMIT)
-    .option('--watch', 'show them again every two seconds, until interrupted')
-    .option('--json', 'print what the proxy answered, for programs')
+    .option('--service <name>', 'Only connections to this service.')
+    .option('--listener <name>', 'Only connections of this listener.')
+    .option('--limit <count>', `List at most so many, up to ${MAX_LIMIT}.`, parseLimit, DEFAULT_LIMIT)
+    .option('--watch', 'Show them again every two seconds, until interrupted.')
+    .option('--json', 'Print what the proxy answered, for programs.')
     .action((options: ConnectionsOptions) => showConnections(options, standardOutput()));
 }
 

@@ -36,8 +36,8 @@ export function register(program: Command): void {
         'over the last one to two minutes, and since it was started.',
     )
     .addOption(adminOption())
-    .option('--service <name>', 'only this service')
-    .option('--json', 'print what the proxy answered, for programs: times in microseconds')
+    .option('--service <name>', 'Only this service.')
+    .option('--json', 'Print what the proxy answered, for programs: times in microseconds.')
     .action((options: LatencyOptions) => showLatency(options, standardOutput()));
 }
 
