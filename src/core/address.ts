@@ -110,7 +110,7 @@ function parseBracketed(text: string): IpAddress {
 }
 
 /** One text for one address, whichever way it was written: IPv4-mapped as IPv4, else with its zone (`%eth0`). */
-function canonicalHost(ipv6: string): string {
+export function canonicalHost(ipv6: string): string {
   const host = unmapped(canonicalIpv6(ipv6));
   return isIPv4(host) ? host : `${host}${/%.*$/.exec(ipv6) ?? ''}`;
 }

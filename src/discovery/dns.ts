@@ -1,11 +1,11 @@
 /** An upstream that is a name: resolved again whenever its answer has expired. */
-
 import { formatAddress, type NameAddress } from '../core/address.js';
 import { backoffMs } from '../core/backoff.js';
 import { type Clock, sleep } from '../core/clock.js';
-import { MeshproxyError } from '../core/errors.js';
+import { describeError, MeshproxyError } from '../core/errors.js';
+import { formatDuration } from '../core/units.js';
 import { pairFamilies } from './endpoints.js';
-import { type Lookups, resolveName } from './resolver.js';
+import { type Answer, type Lookups, resolveName } from './resolver.js';
 import type { DiscoverySnapshot, DiscoverySource } from './source.js';
 
 export interface DnsSettings {
@@ -16,8 +16,11 @@ export interface DnsSettings {
   readonly fallbackTtl: number;
 }
 
-/** A name server that was restarted is back within seconds; one that is gone is not asked more than twice a minute. */
-const RETRY = { baseMs: 1000, maxMs: 30_000 };
+/** A name server that was restarted is back within seconds; one that is gone is not asked more than four times a minute. */
+const RETRY = { baseMs: 2000, maxMs: 30_000 };
+
+/** For all the asking together: a dead name server (6 s) and, after it, the system's resolver at its first try (5 s). */
+const RESOLVE_TIMEOUT_MS = 15_000;
 
 export interface DnsOptions {
   readonly settings: DnsSettings;
@@ -27,51 +30,73 @@ export interface DnsOptions {
   readonly random?: () => number;
 }
 
+/** Every failure is yielded; the same answer again is not, unless it comes after a failure. */
 export function dnsSource(address: NameAddress, options: DnsOptions): DiscoverySource {
   return { upstream: formatAddress(address), watch: (signal) => watch(address, options, signal) };
 }
 
 async function* watch(
-  address: NameAddress,
-  options: DnsOptions,
+  { name, port }: NameAddress,
+  { settings, lookups, clock, random = Math.random }: DnsOptions,
   signal: AbortSignal,
 ): AsyncGenerator<DiscoverySnapshot> {
-  const { settings, lookups, clock, random = Math.random } = options;
-  const { minTtl, maxTtl, fallbackTtl } = settings;
   let shown: string | undefined;
   let failures = 0;
   while (!signal.aborted) {
-    const answer = await unlessAborted(signal, resolveName(address.name, lookups).catch(asError));
-    if (answer === undefined) return;
+    const answer = await ask(name, lookups, clock, signal);
+    if (signal.aborted) return;
     if (answer instanceof MeshproxyError) {
       failures += 1;
+      shown = undefined;
       yield { kind: 'failed', error: answer };
       await sleep(clock, backoffMs(failures, RETRY, random()), signal);
-      continue;
+    } else {
+      failures = 0;
+      const endpoints = pairFamilies(answer.hosts, port);
+      const found = JSON.stringify(endpoints);
+      if (found !== shown) yield { kind: 'endpoints', endpoints };
+      shown = found;
+      await sleep(clock, timeToLive(answer, settings), signal);
     }
-    const endpoints = pairFamilies(answer.addresses, address.port);
-    const now = JSON.stringify(endpoints);
-    // After failures the same answer is told again: that it is known to be good is news.
-    if (now !== shown || failures > 0) yield { kind: 'endpoints', endpoints };
-    shown = now;
-    failures = 0;
-    await sleep(clock, Math.min(maxTtl, Math.max(minTtl, answer.ttlMs ?? fallbackTtl)), signal);
   }
 }
 
-function asError(error: unknown): MeshproxyError {
-  if (error instanceof MeshproxyError) return error;
-  return new MeshproxyError('resolve', `cannot resolve: ${String(error)}`, { cause: error });
+function timeToLive({ ttlMs }: Answer, { minTtl, maxTtl, fallbackTtl }: DnsSettings): number {
+  return ttlMs === undefined ? fallbackTtl : Math.min(maxTtl, Math.max(minTtl, ttlMs));
 }
 
-/** What `promise` resolves with, or `undefined` as soon as `signal` is aborted: a question is bounded by its own timeout. */
-function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T | undefined> {
-  return new Promise((resolve) => {
-    const onAbort = (): void => resolve(undefined);
-    signal.addEventListener('abort', onAbort, { once: true });
-    void promise.then((value) => {
-      signal.removeEventListener('abort', onAbort);
-      resolve(value);
-    });
+/** Resolves once, and never rejects. Ends at the deadline or when `signal` is aborted, whatever the lookups do; queries end with it. */
+async function ask(
+  name: string,
+  lookups: Lookups,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Answer | MeshproxyError> {
+  const stop = new AbortController();
+  const onStop = (): void => stop.abort();
+  const deadline = clock.after(RESOLVE_TIMEOUT_MS, onStop);
+  signal.addEventListener('abort', onStop, { once: true });
+  const stopped = new Promise<MeshproxyError>((resolve) => {
+    stop.signal.addEventListener('abort', () => resolve(noAnswer(name)), { once: true });
   });
+  try {
+    return await Promise.race([resolveName(name, lookups, stop.signal), stopped]);
+  } catch (error) {
+    return failure(name, error);
+  } finally {
+    deadline.cancel();
+    signal.removeEventListener('abort', onStop);
+  }
+}
+
+function noAnswer(name: string): MeshproxyError {
+  const text = `cannot resolve ${name}: no answer within ${formatDuration(RESOLVE_TIMEOUT_MS)}`;
+  return new MeshproxyError('resolve', text, { hint: 'check that the name servers can be reached' });
+}
+
+function failure(name: string, cause: unknown): MeshproxyError {
+  if (cause instanceof MeshproxyError && cause.code === 'resolve') return cause;
+  const hint = cause instanceof MeshproxyError ? cause.hint : undefined;
+  const text = `cannot resolve ${name}: ${describeError(cause)}`;
+  return new MeshproxyError('resolve', text, { cause, ...(hint !== undefined && { hint }) });
 }

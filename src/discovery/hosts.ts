@@ -1,47 +1,67 @@
-/** The machine's own table of names, which goes before DNS, as it does in every other program. */
-import { readFile, stat } from 'node:fs/promises';
+/** The machine's own table of names, which goes before DNS, as it does for every other program. */
+import { open, stat } from 'node:fs/promises';
 import { isIP } from 'node:net';
+import { MeshproxyError } from '../core/errors.js';
+import { formatSize } from '../core/units.js';
 
-/** Far past any table that people keep; a larger one is not read. */
-const MAX_BYTES = 4 * 1024 * 1024;
+/** Room for the longest block lists that people keep there, of some 200 000 lines. */
+const MAX_BYTES = 16 * 1024 ** 2;
 
-/** Names to addresses out of the text of a hosts file (hosts(5)). Lines that make no sense are passed over. */
-export function parseHosts(text: string): ReadonlyMap<string, readonly string[]> {
-  const table = new Map<string, string[]>();
+const HOSTS_PATH = process.platform === 'win32' ? 'C:\\Windows\\System32\\drivers\\etc\\hosts' : '/etc/hosts';
+
+/** The addresses of `name` in the text of a hosts file (hosts(5)), each once. Lines that make no sense are passed over. */
+export function addressesInHosts(text: string, name: string): readonly string[] {
+  const wanted = name.toLowerCase().replace(/\.$/, '');
+  const found = new Set<string>();
   for (const line of text.split('\n')) {
+    // Most lines of a long list end here.
+    if (!line.toLowerCase().includes(wanted)) continue;
     const [address = '', ...names] = (line.split('#', 1)[0] ?? '').trim().split(/\s+/);
-    if (isIP(address) === 0) continue;
-    for (const name of names) {
-      const key = name.toLowerCase();
-      const addresses = table.get(key) ?? [];
-      if (!addresses.includes(address)) addresses.push(address);
-      table.set(key, addresses);
-    }
+    if (isIP(address) !== 0 && names.some((each) => each.toLowerCase() === wanted)) found.add(address);
   }
-  return table;
+  return [...found];
 }
 
-/** A hosts file that is read again when it has changed. One that cannot be read has no names. */
+/** A hosts file, searched again when it has changed. Of it is kept only what was asked for. */
 export class HostsFile {
   readonly #path: string;
-  #readAtMtime: number | undefined;
-  #table: ReadonlyMap<string, readonly string[]> = new Map();
+  #version = '';
+  readonly #known = new Map<string, readonly string[]>();
 
-  constructor(path = process.platform === 'win32' ? 'C:\\Windows\\System32\\drivers\\etc\\hosts' : '/etc/hosts') {
+  constructor(path = HOSTS_PATH) {
     this.#path = path;
   }
 
+  /** None where the file is missing or may not be read. Rejects `file` where it is too large. */
   async addressesOf(name: string): Promise<readonly string[]> {
-    try {
-      const { mtimeMs, size } = await stat(this.#path);
-      if (mtimeMs !== this.#readAtMtime && size <= MAX_BYTES) {
-        this.#table = parseHosts(await readFile(this.#path, 'utf8'));
-        this.#readAtMtime = mtimeMs;
-      }
-    } catch {
-      this.#table = new Map();
-      this.#readAtMtime = undefined;
-    }
-    return this.#table.get(name.replace(/\.$/, '')) ?? [];
+    const stats = await stat(this.#path).catch(() => undefined);
+    if (!stats?.isFile()) return [];
+    const version = [stats.ino, stats.size, stats.mtimeMs].join();
+    if (version !== this.#version) this.#known.clear();
+    this.#version = version;
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    if (stats.size > MAX_BYTES) throw tooLarge(this.#path, stats.size);
+    const text = await readStart(this.#path, stats.size).catch(() => undefined);
+    if (text === undefined) return [];
+    const addresses = addressesInHosts(text, name);
+    this.#known.set(name, addresses);
+    return addresses;
   }
+}
+
+/** `size` bytes and no more, should it grow meanwhile. */
+async function readStart(path: string, size: number): Promise<string> {
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(size), 0, size, 0);
+    return buffer.toString('utf8', 0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+function tooLarge(path: string, size: number): MeshproxyError {
+  const text = `${path} has ${formatSize(size)}; at most ${formatSize(MAX_BYTES)} are read`;
+  return new MeshproxyError('file', text, { hint: 'leave long block lists to a name server' });
 }

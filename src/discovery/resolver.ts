@@ -1,74 +1,68 @@
 /**
- * From a name to its addresses and how long they may be kept. Asked in this order: `localhost` is the loopback
- * interface without a question (RFC 6761 section 6.3); the hosts file; DNS, which alone tells a time to live; and where
- * DNS does not know the name, the system's resolver, which knows search domains and mDNS.
+ * From a name to its addresses and how long they may be kept. Asked in this order: the hosts file; DNS, which alone
+ * tells a time to live; and where DNS does not know the name or fails, the system's resolver, which also knows search
+ * domains, mDNS and whatever else this machine was set up with.
  */
-import { promises as dns, type RecordWithTtl } from 'node:dns';
-import { describeError, MeshproxyError } from '../core/errors.js';
-import { HostsFile } from './hosts.js';
+import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
 
 export interface Answer {
   /** Never empty; both families, in no particular order. */
-  readonly addresses: readonly string[];
+  readonly hosts: readonly string[];
   /** ms; `undefined` where the answer came without a time to live. */
   readonly ttlMs: number | undefined;
 }
 
-/** The questions that can be asked; each rejects where there is no answer. */
+/** An address record as a name server sends it. */
+export interface AddressRecord {
+  readonly address: string;
+  /** Seconds. */
+  readonly ttl: number;
+}
+
+/** The questions that can be asked. Each rejects with the system's own error where there is no answer. */
 export interface Lookups {
+  /** The hosts file; none where it does not know the name. */
   hosts(name: string): Promise<readonly string[]>;
-  a(name: string): Promise<readonly RecordWithTtl[]>;
-  aaaa(name: string): Promise<readonly RecordWithTtl[]>;
+  /** DNS: IPv4 addresses. An aborted query ends at once, as does one for IPv6. */
+  a(name: string, signal: AbortSignal): Promise<readonly AddressRecord[]>;
+  /** DNS: IPv6 addresses. */
+  aaaa(name: string, signal: AbortSignal): Promise<readonly AddressRecord[]>;
   /** The system's resolver; absent where name servers were configured, which then have the last word. */
   system?(name: string): Promise<readonly string[]>;
 }
 
-/** Per try and server. Twice that is still within what a start or a reload may wait for. */
-const DNS_TIMEOUT_MS = 2000;
-const DNS_TRIES = 2;
-
-/** Lookups on this machine, by `servers` (address or address:port) or else its own name servers. */
-export function systemLookups(servers?: readonly string[]): Lookups {
-  const resolver = new dns.Resolver({ timeout: DNS_TIMEOUT_MS, tries: DNS_TRIES });
-  if (servers) resolver.setServers([...servers]);
-  const hosts = new HostsFile();
-  const lookups: Lookups = {
-    hosts: (name) => hosts.addressesOf(name),
-    a: (name) => resolver.resolve4(name, { ttl: true }),
-    aaaa: (name) => resolver.resolve6(name, { ttl: true }),
-  };
-  if (servers) return lookups;
-  const system = async (name: string): Promise<string[]> => {
-    const found = await dns.lookup(name, { all: true });
-    return found.map(({ address }) => address);
-  };
-  return { ...lookups, system };
-}
-
-/** Resolves `name`. Rejects with a `MeshproxyError` `resolve` that says why and what to check. */
-export async function resolveName(name: string, lookups: Lookups): Promise<Answer> {
-  if (/(^|\.)localhost\.?$/.test(name)) return { addresses: ['::1', '127.0.0.1'], ttlMs: undefined };
+/** Resolves `name`. Rejects with a `MeshproxyError` that says why and what to check. */
+export async function resolveName(name: string, lookups: Lookups, signal: AbortSignal): Promise<Answer> {
   const known = await lookups.hosts(name);
-  if (known.length > 0) return { addresses: known, ttlMs: undefined };
-  const [v4, v6] = await Promise.allSettled([lookups.a(name), lookups.aaaa(name)]);
-  const records = [v4, v6].flatMap((family) => (family.status === 'fulfilled' ? family.value : []));
+  if (known.length > 0) return { hosts: known, ttlMs: undefined };
+  const families = await Promise.allSettled([lookups.a(name, signal), lookups.aaaa(name, signal)]);
+  // Where one family fails, the other is still good to connect to.
+  const records = families.flatMap((family) => (family.status === 'fulfilled' ? family.value : []));
   if (records.length > 0) {
-    const ttlMs = 1000 * Math.min(...records.map(({ ttl }) => ttl));
-    return { addresses: records.map(({ address }) => address), ttlMs };
+    return { hosts: records.map(({ address }) => address), ttlMs: 1000 * Math.min(...records.map(({ ttl }) => ttl)) };
   }
-  const fromSystem = await lookups.system?.(name).catch(() => []);
-  if (fromSystem && fromSystem.length > 0) return { addresses: fromSystem, ttlMs: undefined };
-  throw unresolved(name, [v4, v6]);
+  const reasons = families.flatMap((family) => (family.status === 'rejected' ? [family.reason as unknown] : []));
+  // That the name exists but has no address is an answer, too.
+  const unanswered = reasons.filter((reason) => errnoOf(reason) !== 'ENODATA');
+  if (unanswered.length === 0 || !lookups.system) throw unresolved(name, unanswered);
+  signal.throwIfAborted();
+  try {
+    return { hosts: await lookups.system(name), ttlMs: undefined };
+  } catch (error) {
+    throw unresolved(name, [...unanswered, error]);
+  }
 }
 
-function unresolved(name: string, families: readonly PromiseSettledResult<unknown>[]): MeshproxyError {
-  const reasons = families.map((family) => (family.status === 'rejected' ? family.reason : undefined));
-  // "No such name" and "no address of this family" are answers; a server that failed is the more telling reason.
-  const isAnswer = (reason: unknown): boolean => /ENOTFOUND|ENODATA/.test(String(Object(reason).code));
-  const cause = reasons.find((reason) => reason !== undefined && !isAnswer(reason)) ?? reasons[0];
-  const why = cause === undefined ? 'the name has no address' : describeError(cause);
+function unresolved(name: string, reasons: readonly unknown[]): MeshproxyError {
+  const words = new Set(reasons.map(describeReason));
+  const why = words.size === 0 ? 'the name has no address' : [...words].join('; ');
   return new MeshproxyError('resolve', `cannot resolve ${name}: ${why}`, {
-    cause,
-    hint: `check the spelling; getent hosts ${name} asks this machine's resolver`,
+    cause: reasons.at(-1),
+    hint: 'check the spelling and the name servers (dns.servers, or else those of this machine)',
   });
+}
+
+/** Node has this errno for a name server that cannot be reached, beside an endpoint that refuses. */
+function describeReason(reason: unknown): string {
+  return errnoOf(reason) === 'ECONNREFUSED' ? 'no name server can be reached (ECONNREFUSED)' : describeError(reason);
 }
