@@ -30,17 +30,19 @@ const SGR: Readonly<Record<Style, number>> = { bold: 1, dim: 2, red: 31, green: 
 
 /** Standard output, as it is: colours on a terminal only, and none where NO_COLOR is set (no-color.org). */
 export function standardOutput(): Output {
-  // Whoever reads has had enough, as head does: not an error.
-  process.stdout.on('error', (error) => {
-    if (errnoOf(error) !== 'EPIPE') throw error;
-    process.exit(0);
-  });
+  process.stdout.off('error', onWriteError).on('error', onWriteError);
   const terminal = process.stdout.isTTY === true;
   return {
     width: terminal ? process.stdout.columns : undefined,
     colour: terminal && !process.env['NO_COLOR'],
     write: (text) => void process.stdout.write(text),
   };
+}
+
+/** Whoever reads has had enough, as `head` does: not an error. */
+function onWriteError(error: Error): void {
+  if (errnoOf(error) !== 'EPIPE') throw error;
+  process.exit(0);
 }
 
 /** The lines of a table with its heads, each ending in a line break. */
