@@ -1,0 +1,122 @@
+/** `npm run bench`: meshproxy and its peers side by side. START HERE; README.md says how to read what it prints. */
+import { loadEngine } from './load/engine.js';
+import { paths } from './paths.js';
+import { allPeers } from './peers/index.js';
+import { mostConnections, type Peer } from './peers/peer.js';
+import { progressOn } from './report/progress.js';
+import { describeRun, panelsOf, type RunFacts, recordOf, writeResults } from './report/record.js';
+import { summarize } from './report/summary.js';
+import { sectionMarkdown, targetsMarkdown } from './report/table.js';
+import { type Bench, planOf, runPlan } from './run.js';
+import { parseSettings, type Settings, select } from './settings.js';
+import { ask, killAll } from './system/children.js';
+import { describeMachine, type Machine, pinningFor } from './system/machine.js';
+import { judgeAll } from './targets.js';
+import { workloads as allWorkloads } from './workloads/index.js';
+import type { Workload } from './workloads/workload.js';
+
+/** What will take part, and a line for each that will not. */
+interface Field {
+  readonly peers: readonly Peer[];
+  readonly workloads: readonly Workload[];
+  readonly versions: Readonly<Record<string, string>>;
+  readonly missing: readonly string[];
+}
+
+function warn(line: string): void {
+  process.stderr.write(`bench: ${line}\n`);
+}
+
+async function fieldFor(settings: Settings): Promise<Field> {
+  const peers: Peer[] = [];
+  const workloads: Workload[] = [];
+  const versions: Record<string, string> = {};
+  const missing: string[] = [];
+  for (const peer of select(allPeers(settings.meshproxyArguments), settings.peers, 'peer')) {
+    const detection = await peer.detect();
+    if (detection.kind === 'missing') {
+      missing.push(`${peer.name} left out: ${detection.why}`);
+      continue;
+    }
+    peers.push(peer);
+    versions[peer.name] = detection.version;
+  }
+  for (const workload of select(allWorkloads, settings.only, 'workload')) {
+    if (workload.crossCheck && settings.quick && settings.only === undefined) continue;
+    const why = await workload.missing?.();
+    if (why === undefined) workloads.push(workload);
+    else missing.push(`${workload.name} left out: ${why}`);
+  }
+  return { peers, workloads, versions, missing };
+}
+
+/** As many idle connections as asked for, or as the descriptors of one process allow. */
+function idleConnections(wanted: number, machine: Machine): number {
+  const possible = mostConnections(machine.descriptors);
+  if (wanted > possible) {
+    warn(
+      `${possible} idle connections instead of ${wanted}: a process may have ${machine.descriptors} descriptors here; ulimit -Hn raises that`,
+    );
+  }
+  return Math.min(wanted, possible);
+}
+
+async function benchFor(settings: Settings, machine: Machine): Promise<Bench> {
+  const hasTaskset = settings.pin && (await ask('taskset', '--version')) !== undefined;
+  return {
+    load: await loadEngine(settings.load, warn),
+    pinning: pinningFor(machine.cores, hasTaskset),
+    descriptors: machine.descriptors,
+    intensity: {
+      seconds: settings.seconds,
+      warmupSeconds: settings.warmupSeconds,
+      rate: settings.rate,
+      idleConnections: idleConnections(settings.idleConnections, machine),
+    },
+  };
+}
+
+async function main(): Promise<void> {
+  const peerNames = allPeers([]).map(({ name }) => name);
+  const settings = parseSettings(
+    process.argv.slice(2),
+    allWorkloads.map(({ name }) => name),
+    peerNames,
+  );
+  const field = await fieldFor(settings);
+  for (const line of field.missing) warn(line);
+  const machine = await describeMachine();
+  const bench = await benchFor(settings, machine);
+  const facts: RunFacts = {
+    date: new Date(),
+    machine,
+    commit: await ask('git', '-C', paths.root, 'describe', '--always', '--dirty'),
+    versions: field.versions,
+    missing: field.missing,
+    bench,
+    rounds: settings.rounds,
+  };
+
+  const plan = planOf(settings.rounds, field.workloads, field.peers);
+  const progress = progressOn(process.stderr, plan.length);
+  const results = await runPlan(bench, plan, progress.before, progress.after);
+  progress.end();
+
+  const sections = summarize(results, field.workloads, Object.keys(field.versions));
+  const verdicts = judgeAll(results);
+  const record = recordOf(facts, { results, sections, verdicts });
+  if (settings.json) console.log(JSON.stringify(record, undefined, 2));
+  else console.log([describeRun(facts), ...sections.map(sectionMarkdown), targetsMarkdown(verdicts)].join('\n\n'));
+  for (const path of await writeResults(settings.out, record, facts, panelsOf(sections))) warn(`written: ${path}`);
+  if (results.some(({ outcome }) => outcome.kind === 'failed')) process.exitCode = 1;
+}
+
+process.on('exit', killAll);
+/** Exit code by signal: 128 and its number, as shells have it. */
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+for (const [signal, code] of Object.entries(SIGNALS)) process.on(signal, () => process.exit(code));
+
+main().catch((error: unknown) => {
+  warn(error instanceof Error ? error.message : String(error));
+  process.exit(1);
+});

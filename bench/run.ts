@@ -1,0 +1,121 @@
+/** The plan of a run, and its cells: one workload through one peer in one round each. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { LoadEngine } from './load/engine.js';
+import { parseLoadResult } from './load/result.js';
+import { usageOf } from './measure/proc.js';
+import type { Peer } from './peers/peer.js';
+import { type Child, type Command, pinned, run, start } from './system/children.js';
+import type { Pinning } from './system/machine.js';
+import { freePort, listening } from './system/ports.js';
+import type { Cell, Intensity, Sample, Workload } from './workloads/workload.js';
+
+export interface PlannedCell {
+  /** From 0. */
+  readonly round: number;
+  readonly workload: Workload;
+  readonly peer: Peer;
+}
+
+export type Outcome =
+  | { readonly kind: 'measured'; readonly sample: Sample }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+export interface CellResult {
+  readonly cell: PlannedCell;
+  readonly outcome: Outcome;
+}
+
+/** What all cells of a run have in common. */
+export interface Bench {
+  readonly load: LoadEngine;
+  readonly pinning: Pinning;
+  readonly intensity: Intensity;
+  readonly descriptors: number;
+}
+
+/** Past the time a client was given: connecting, the answers still due, and a machine that is busy with something else. */
+const CLIENT_GRACE_MS = 20_000;
+
+/**
+ * Rounds one after the other, and within a round the peers one after the other for each workload: what is compared was
+ * measured at nearly the same time. Each round starts with another peer, so that none always comes first.
+ */
+export function planOf(rounds: number, workloads: readonly Workload[], peers: readonly Peer[]): PlannedCell[] {
+  const plan: PlannedCell[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const first = peers.length === 0 ? 0 : round % peers.length;
+    const order = [...peers.slice(first), ...peers.slice(0, first)];
+    for (const workload of workloads) {
+      for (const peer of order) plan.push({ round, workload, peer });
+    }
+  }
+  return plan;
+}
+
+function cellFor(bench: Bench, port: number, proxy: Child | undefined, started: Child[]): Cell {
+  const client = (command: Command, seconds: number) =>
+    run(pinned(command, bench.pinning.load), seconds * 1000 + CLIENT_GRACE_MS);
+  return {
+    intensity: bench.intensity,
+    port,
+    client,
+    async load(program, options) {
+      const command = bench.load.command(program, { port, ...options });
+      return parseLoadResult(await client(command, options.seconds ?? 0));
+    },
+    async hold(program, options) {
+      const child = await start(pinned(bench.load.command(program, { port, ...options }), bench.pinning.load));
+      started.push(child);
+      return child;
+    },
+    usage: () => (proxy === undefined ? undefined : usageOf(proxy.pid)),
+  };
+}
+
+/** Starts upstream and proxy afresh, runs the workload, and ends what it started. */
+async function measureCell(bench: Bench, { workload, peer }: PlannedCell): Promise<Sample> {
+  const started: Child[] = [];
+  const directory = await mkdtemp(join(tmpdir(), 'meshproxy-bench-'));
+  const serve = async (command: Command, cores: string | undefined, port: number) => {
+    const child = await start(pinned(command, cores));
+    started.push(child);
+    await listening(port, child.ended);
+    return child;
+  };
+  try {
+    const upstreamPort = await freePort();
+    const upstream = await workload.upstream({ load: bench.load, port: upstreamPort, directory });
+    await serve(upstream, bench.pinning.load, upstreamPort);
+    const listenPort = await freePort();
+    const command = await peer.command({ listenPort, upstreamPort, directory, descriptors: bench.descriptors });
+    const proxy = command && (await serve(command, bench.pinning.proxy, listenPort));
+    return await workload.run(cellFor(bench, proxy ? listenPort : upstreamPort, proxy, started));
+  } finally {
+    // The client first: a proxy that is ended under load has things to say that concern nobody.
+    for (const child of started.reverse()) await child.stop();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Runs the plan, telling `before` and `after` about each cell. A cell that fails is a result like any other. */
+export async function runPlan(
+  bench: Bench,
+  plan: readonly PlannedCell[],
+  before: (cell: PlannedCell, index: number) => void,
+  after: (result: CellResult, index: number) => void,
+): Promise<CellResult[]> {
+  const results: CellResult[] = [];
+  for (const [index, cell] of plan.entries()) {
+    before(cell, index);
+    const outcome = await measureCell(bench, cell).then(
+      (sample): Outcome => ({ kind: 'measured', sample }),
+      (error: unknown): Outcome => ({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) }),
+    );
+    const result = { cell, outcome };
+    results.push(result);
+    after(result, index);
+  }
+  return results;
+}
