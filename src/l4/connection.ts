@@ -6,9 +6,11 @@
  * `frontend.ts` accepts and admits; `serve` tells the rest. Every step is a call into a module that can be read and
  * tested alone. A step that cannot go on throws a `Stop`, which says how the connection ended, in one place.
  */
+
 import type { Endpoint, Pick } from '../balancer/picker.js';
 import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
 import { formatAddress } from '../core/address.js';
+import type { CancelSignal } from '../core/cancel.js';
 import type { Clock, Timer } from '../core/clock.js';
 import { describeError, MeshproxyError } from '../core/errors.js';
 import { formatDuration } from '../core/units.js';
@@ -98,7 +100,7 @@ async function identify(
   }
 }
 
-async function readProxyHeader(live: LiveConnection, signal: AbortSignal): Promise<ProxyHeader> {
+async function readProxyHeader(live: LiveConnection, signal: CancelSignal): Promise<ProxyHeader> {
   const client = live.downstream;
   for (let atLeast = 1; ; ) {
     const bytes = await client.peek(atLeast, signal);

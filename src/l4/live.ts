@@ -1,6 +1,8 @@
 /** The connections that are open now: each is its own record, and can be cut. */
+
 import { randomBytes } from 'node:crypto';
 import { formatAddress } from '../core/address.js';
+import { Canceller } from '../core/cancel.js';
 import type { Clock } from '../core/clock.js';
 import type { Attempt, ConnectionRecord, Ending, Phase } from '../telemetry/record.js';
 import type { Connection } from './transport.js';
@@ -32,7 +34,7 @@ export class LiveConnection implements ConnectionRecord {
   relayedTo: Connection | undefined;
   /** Why we ended it ourselves, where we did. */
   cutBy: Ending | undefined;
-  #step: AbortController | undefined;
+  #step: Canceller | undefined;
 
   constructor(id: string, listener: string, downstream: Connection, clock: Clock) {
     this.id = id;
@@ -53,8 +55,8 @@ export class LiveConnection implements ConnectionRecord {
   }
 
   /** A controller for a step that can be cut short; it replaces the one of the step before. */
-  cancellable(): AbortController {
-    this.#step = new AbortController();
+  cancellable(): Canceller {
+    this.#step = new Canceller();
     if (this.cutBy !== undefined) this.#step.abort();
     return this.#step;
   }

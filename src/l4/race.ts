@@ -2,8 +2,10 @@
  * Happy Eyeballs over the addresses of one endpoint (RFC 8305 section 5): the first is dialled at once, the next when
  * the one before it has failed or has had its head start; the first to connect wins and the others are given up.
  */
+
 import { isIPv6 } from 'node:net';
 import { formatAddress, type SocketAddress } from '../core/address.js';
+import { Canceller, type CancelSignal } from '../core/cancel.js';
 import type { Clock, Timer } from '../core/clock.js';
 import { MeshproxyError } from '../core/errors.js';
 
@@ -16,7 +18,7 @@ export interface Won<T> {
  * Connects to one address. Rejects with a `MeshproxyError` that names it, as a transport's `dial` does. Once it has
  * resolved it must not heed its signal any more: every dial of a race has the same one, and the end of the race aborts it.
  */
-export type Dial<T> = (address: SocketAddress, signal: AbortSignal) => Promise<T>;
+export type Dial<T> = (address: SocketAddress, signal: CancelSignal) => Promise<T>;
 
 /**
  * Resolves with the first connection made. Rejects `aborted` by the signal; else, when all have failed, `exhausted`
@@ -30,7 +32,7 @@ export function race<T>(
   addresses: readonly SocketAddress[],
   delayMs: number,
   clock: Clock,
-  signal: AbortSignal,
+  signal: CancelSignal,
   dial: Dial<T>,
   discard: (late: T) => void,
 ): Promise<Won<T>> {
@@ -45,12 +47,12 @@ function raceAll<T>(
   addresses: readonly SocketAddress[],
   delayMs: number,
   clock: Clock,
-  signal: AbortSignal,
+  signal: CancelSignal,
   dial: Dial<T>,
   discard: (late: T) => void,
 ): Promise<Won<T>> {
   return new Promise((resolve, reject) => {
-    const dials = new AbortController();
+    const dials = new Canceller();
     const failures: MeshproxyError[] = [];
     let started = 0;
     let over = false;
@@ -122,7 +124,7 @@ function familyOf(address: SocketAddress | undefined): 'ipv4' | 'ipv6' | 'unix' 
   return isIPv6(address.host) ? 'ipv6' : 'ipv4';
 }
 
-function abortedError(addresses: readonly SocketAddress[], signal: AbortSignal): MeshproxyError {
+function abortedError(addresses: readonly SocketAddress[], signal: CancelSignal): MeshproxyError {
   const text = `${addresses.map(formatAddress).join(' and ')}: given up`;
   return new MeshproxyError('aborted', text, { cause: signal.reason });
 }

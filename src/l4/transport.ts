@@ -8,7 +8,9 @@
  * - Bytes in flight are bounded: a reader that does not read stops its sender.
  * - Whatever a peer does costs its own connection and no other.
  */
+
 import type { Address, SocketAddress } from '../core/address.js';
+import type { CancelSignal } from '../core/cancel.js';
 
 export interface SocketOptions {
   /** Ms of silence after which TCP keepalive probes the peer; 0 for never. TCP_NODELAY is always on. */
@@ -27,7 +29,7 @@ export interface Transport {
    * Connects. Rejects with `connect` (the endpoint cannot be reached), `exhausted` (this machine is short of
    * something) or `aborted` (the signal was); nothing is left open then.
    */
-  dial(address: SocketAddress, options: SocketOptions, signal: AbortSignal): Promise<Connection>;
+  dial(address: SocketAddress, options: SocketOptions, signal: CancelSignal): Promise<Connection>;
 }
 
 export interface Listener {
@@ -67,7 +69,7 @@ export interface Connection {
    * after the peer's end of stream. Rejects `disconnected` on a reset and `aborted` by the signal. What it returns is
    * valid until the next call and must not be kept.
    */
-  peek(atLeast: number, signal: AbortSignal): Promise<Uint8Array>;
+  peek(atLeast: number, signal: CancelSignal): Promise<Uint8Array>;
   /** Drops the first `count` bytes of what `peek` showed: they will not be relayed. */
   consume(count: number): void;
   /** Queues bytes to go out before anything relayed. For headers: not for bulk. */

@@ -35,7 +35,7 @@ class Network {
     this.#behaviours = behaviours;
   }
 
-  readonly dial = (address: SocketAddress, signal: AbortSignal): Promise<string> => {
+  readonly dial = (address: SocketAddress, signal: CancelSignal): Promise<string> => {
     const name = formatAddress(address);
     const behaviour = this.#behaviours[this.dialled.length];
     this.dialled.push([name, this.clock.now() - this.start]);
@@ -70,7 +70,7 @@ describe('race', () => {
   it('dials a single address with the signal as it is, and without a timer', async () => {
     const clock = new VirtualClock();
     const seen: AbortSignal[] = [];
-    const dial = async (_: SocketAddress, signal: AbortSignal) => seen.push(signal);
+    const dial = async (_: SocketAddress, signal: CancelSignal) => seen.push(signal);
     const won = await race(addresses(1), DELAY_MS, clock, never, dial, () => expect.unreachable());
     expect(won).toEqual({ value: 1, address: addresses(1)[0] });
     expect(seen).toEqual([never]);

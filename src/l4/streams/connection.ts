@@ -1,6 +1,8 @@
 /** One socket of Node's behind the transport's seam: what is done with it before (and instead of) a relay. */
+
 import type { Socket } from 'node:net';
 import type { SocketAddress } from '../../core/address.js';
+import type { CancelSignal } from '../../core/cancel.js';
 import { MeshproxyError } from '../../core/errors.js';
 import type { Connection, RelayEnd, RelayEvents } from '../transport.js';
 import { Relay } from './relay.js';
@@ -53,7 +55,7 @@ export class StreamConnection implements Connection {
     return this.socket.bytesWritten;
   }
 
-  peek(atLeast: number, signal: AbortSignal): Promise<Uint8Array> {
+  peek(atLeast: number, signal: CancelSignal): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const gone = this.failure ?? (this.socket.destroyed ? new Error('the socket was closed') : undefined);
       if (gone) return reject(disconnected(gone));
@@ -136,6 +138,6 @@ function disconnected(cause: Error): MeshproxyError {
   return new MeshproxyError('disconnected', 'the other side broke the connection', { cause });
 }
 
-function aborted(signal: AbortSignal): MeshproxyError {
+function aborted(signal: CancelSignal): MeshproxyError {
   return new MeshproxyError('aborted', 'given up', { cause: signal.reason });
 }

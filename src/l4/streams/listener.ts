@@ -1,10 +1,11 @@
 /** A listening socket of Node's that can be paused, which Node's own cannot. */
 
 import { lookup } from 'node:dns/promises';
-import { lstat, unlink } from 'node:fs/promises';
-import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { unlink } from 'node:fs/promises';
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { type Address, formatAddress } from '../../core/address.js';
 import { describeError, errnoOf, MeshproxyError } from '../../core/errors.js';
+import { isStaleSocket, unixPath } from '../../core/unix-socket.js';
 import { libc } from '../native/libc.js';
 import type { Connection, Listener, SocketOptions } from '../transport.js';
 import { StreamConnection } from './connection.js';
@@ -20,7 +21,7 @@ export async function listen(address: Address, options: SocketOptions, accept: A
   try {
     return await StreamListener.open(address, where, options, accept);
   } catch (error) {
-    if (address.kind !== 'unix' || errnoOf(error) !== 'EADDRINUSE' || !(await isStale(address.path))) {
+    if (address.kind !== 'unix' || errnoOf(error) !== 'EADDRINUSE' || !(await isStaleSocket(address.path))) {
       throw listenError(address, error);
     }
     await unlink(address.path);
@@ -146,28 +147,6 @@ async function bindOptions(address: Address): Promise<ListenOptions> {
       return { host, port: address.port };
     }
   }
-}
-
-/** The kernel's form of a path: an abstract name begins with a zero byte. */
-export function unixPath(path: string): string {
-  return path.startsWith('@') ? `\0${path.slice(1)}` : path;
-}
-
-/** True where a socket file has nobody behind it: what a process that was killed leaves. */
-async function isStale(path: string): Promise<boolean> {
-  const isSocket = await lstat(path).then(
-    (stat) => stat.isSocket(),
-    () => false,
-  );
-  if (!isSocket) return false;
-  return new Promise((resolve) => {
-    const probe = connect({ path });
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(false);
-    });
-    probe.once('error', (error) => resolve(errnoOf(error) === 'ECONNREFUSED'));
-  });
 }
 
 function listenError(address: Address, cause: unknown): MeshproxyError {

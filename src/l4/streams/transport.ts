@@ -1,15 +1,18 @@
 /** The transport on Node's net streams: portable, and the reference for what the contract means. */
+
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { formatAddress, isLoopback, type SocketAddress } from '../../core/address.js';
+import type { CancelSignal } from '../../core/cancel.js';
 import { describeError, errnoOf, MeshproxyError } from '../../core/errors.js';
+import { unixPath } from '../../core/unix-socket.js';
 import { classifyDisconnect } from '../disconnect.js';
 import type { SocketOptions, Transport } from '../transport.js';
 import { StreamConnection } from './connection.js';
-import { listen, unixPath } from './listener.js';
+import { listen } from './listener.js';
 
 export const streamsTransport: Transport = { engine: 'streams', listen, dial };
 
-function dial(address: SocketAddress, options: SocketOptions, signal: AbortSignal): Promise<StreamConnection> {
+function dial(address: SocketAddress, options: SocketOptions, signal: CancelSignal): Promise<StreamConnection> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(aborted(address, signal));
     const socket = connect(connectOptions(address, options));
@@ -77,6 +80,6 @@ function dialError(address: SocketAddress, cause: Error): MeshproxyError {
   return new MeshproxyError(exhausted ? 'exhausted' : 'connect', text, { cause });
 }
 
-function aborted(address: SocketAddress, signal: AbortSignal): MeshproxyError {
+function aborted(address: SocketAddress, signal: CancelSignal): MeshproxyError {
   return new MeshproxyError('aborted', `${formatAddress(address)}: given up`, { cause: signal.reason });
 }
