@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatAddress, parseAddress, type SocketAddress } from '../../src/core/address.js';
+import type { CancelSignal, CancelSignal } from '../../src/core/cancel.js';
 import { MeshproxyError } from '../../src/core/errors.js';
 import { interleaveFamilies, race, type Won } from '../../src/l4/race.js';
 import { turn, VirtualClock } from '../fakes/clock.js';
