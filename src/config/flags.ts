@@ -15,7 +15,7 @@ import { show } from './show.js';
 export interface FlagSpec {
   /** How its value is called in the help; absent where it takes none. */
   readonly value?: 'address' | 'duration' | 'size' | 'number' | 'mode';
-  readonly group: 'Main' | 'Clients' | 'Upstreams' | 'Limits' | 'Name resolution' | 'Process';
+  readonly group: 'Main options' | 'Clients' | 'Upstreams' | 'Limits' | 'Name resolution' | 'Process';
   /** What it sets. */
   readonly path: Path;
   /** May be given more than once: all values count. Of any other flag, the last does. */
@@ -24,9 +24,9 @@ export interface FlagSpec {
 
 /** Listed as the help lists them. What each means, and its default, is said by the schema at its path. */
 export const FLAGS = {
-  '--listen': { value: 'address', group: 'Main', path: ['listeners', 'default', 'address'], repeats: true },
-  '--upstream': { value: 'address', group: 'Main', path: ['services', 'default', 'upstreams'], repeats: true },
-  '--admin': { value: 'address', group: 'Main', path: ['admin'] },
+  '--listen': { value: 'address', group: 'Main options', path: ['listeners', 'default', 'address'], repeats: true },
+  '--upstream': { value: 'address', group: 'Main options', path: ['services', 'default', 'upstreams'], repeats: true },
+  '--admin': { value: 'address', group: 'Main options', path: ['admin'] },
   '--accept-proxy-protocol': { group: 'Clients', path: ['defaults', 'listener', 'acceptProxyProtocol'] },
   '--proxy-protocol-timeout': {
     value: 'duration',
@@ -60,6 +60,8 @@ export const FLAGS = {
 } as const satisfies Readonly<Record<string, FlagSpec>>;
 
 export type FlagName = keyof typeof FLAGS;
+
+export const FLAG_NAMES = Object.keys(FLAGS) as readonly FlagName[];
 
 /** What was written behind each flag, unparsed: `{'--listen': [':8080'], '--drain-timeout': '5s'}`. */
 export type Flags = { readonly [Name in FlagName]?: string | true | readonly string[] };
@@ -108,8 +110,7 @@ interface Setting {
 }
 
 function toSettings(flags: Flags): Setting[] {
-  const names = Object.keys(FLAGS) as FlagName[];
-  return names.flatMap((flag): Setting[] => {
+  return FLAG_NAMES.flatMap((flag): Setting[] => {
     const written = flags[flag];
     if (written === undefined) return [];
     const { path, ...spec }: FlagSpec = FLAGS[flag];

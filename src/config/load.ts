@@ -22,22 +22,39 @@ export function parseConfig(input: unknown, where = 'configuration'): Config {
  * `usage` or `bad-address` where a flag is wrong
  */
 export async function loadConfigFile(path: string, flags: Flags = {}): Promise<Config> {
+  return (await loadFile(path, flags)).config;
+}
+
+export interface Loaded {
+  readonly config: Config;
+  /** The keys of the top level that somebody wrote; all others are there by default. */
+  readonly written: ReadonlySet<string>;
+}
+
+/** `loadConfigFile`, for who has to know what was written. */
+export async function loadFile(path: string, flags: Flags): Promise<Loaded> {
   const text = parseText(await readText(path), path);
   const { input, origins } = mergeFlags(flags, text.value, path);
-  return build(input, (problem) => inFlag(problem, origins) ?? inText(problem, text));
+  const config = build(input, (problem) => inFlag(problem, origins) ?? inText(problem, text));
+  return { config, written: keysOf(input) };
 }
 
 /**
  * A configuration of flags alone.
  * @throws MeshproxyError `usage` or `bad-address` that names the flag
  */
-export function loadFlags(flags: Flags): Config {
+export function loadFlags(flags: Flags): Loaded {
   const { input, origins } = mergeFlags(flags);
   try {
-    return build(input, (problem) => inFlag(problem, origins) ?? atPath('', problem));
+    const config = build(input, (problem) => inFlag(problem, origins) ?? atPath('', problem));
+    return { config, written: keysOf(input) };
   } catch (error) {
     throw error instanceof MeshproxyError ? new MeshproxyError('usage', error.message, { cause: error }) : error;
   }
+}
+
+function keysOf(input: unknown): ReadonlySet<string> {
+  return new Set(Object.keys(asRecord(input) ?? {}));
 }
 
 function build(input: unknown, describe: (problem: Problem) => string): Config {

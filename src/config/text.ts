@@ -11,6 +11,7 @@ import {
   LineCounter,
   type Node,
   Parser,
+  type YAMLError,
   type YAMLMap,
 } from 'yaml';
 import type { Path } from './json-schema.js';
@@ -47,10 +48,8 @@ export function parseText(text: string, file: string): ParsedText {
 
   const [document, second] = new Composer(OPTIONS).compose(tokens, true, text.length);
   if (document === undefined) throw configError([`${file}: the file is empty`]);
-  const syntax = [...document.errors, ...document.warnings].map(
-    (error) => `${place(error.pos[0])}: ${SYNTAX_WORDS[error.code] ?? error.message}`,
-  );
-  if (syntax.length > 0) throw configError(syntax.slice(0, MAX_SYNTAX_ERRORS));
+  const syntax = syntaxErrors([...document.errors, ...document.warnings], place);
+  if (syntax.length > 0) throw configError(syntax);
   if (second) throw configError([`${place(second.range[0])}: a second document begins here; a configuration is one`]);
   const root = document.contents;
   if (root === null || isEmpty(root)) throw configError([`${file}: the file is empty`]);
@@ -71,6 +70,16 @@ const SYNTAX_WORDS: Partial<Record<ErrorCode, string>> = {
   MISSING_CHAR: 'something is missing here: a colon, a comma, or a closing quote or bracket before it',
   TAG_RESOLVE_FAILED: 'tags (!word) mean nothing here; put text that begins with "!" in quotes',
 };
+
+/** The first few, and one for each place: what follows there is mostly the parser being at a loss. */
+function syntaxErrors(errors: readonly YAMLError[], place: (offset: number) => string): string[] {
+  const byPlace = new Map<string, string>();
+  for (const { pos, code, message } of errors.slice(0, MAX_SYNTAX_ERRORS)) {
+    const where = place(pos[0]);
+    if (!byPlace.has(where)) byPlace.set(where, `${where}: ${SYNTAX_WORDS[code] ?? message}`);
+  }
+  return [...byPlace.values()];
+}
 
 const OPTIONS = {
   // Ours finds keys that are there twice in linear time, and names both places.

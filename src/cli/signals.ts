@@ -1,0 +1,24 @@
+/** What a signal to stop means, given those before it. Pure; `run.ts` acts on it. */
+
+export interface StopSignal {
+  readonly signal: NodeJS.Signals;
+  /** Monotonic, ms. */
+  readonly at: number;
+}
+
+/**
+ * npm passes Ctrl-C on to its child, which has had it from the terminal already: the second arrives within
+ * milliseconds. A person's second Ctrl-C is slower than this.
+ */
+const ECHO_MS = 500;
+
+/** `drain`: the first. `force`: another, from somebody who will not wait. `ignore`: the echo of the first. */
+export function judgeSignal(
+  first: StopSignal | undefined,
+  next: StopSignal,
+  underNpm: boolean,
+): 'drain' | 'force' | 'ignore' {
+  if (first === undefined) return 'drain';
+  const isEcho = underNpm && next.signal === first.signal && next.at - first.at < ECHO_MS;
+  return isEcho ? 'ignore' : 'force';
+}
