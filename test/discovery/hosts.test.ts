@@ -53,12 +53,9 @@ describe('hosts', () => {
   });
 
   it('nothing but addresses comes out of any text', () => {
-    const piece = fc.oneof(
-      fc.string({ unit: 'binary', maxLength: 4 }),
-      fc.constantFrom('\n', ' ', '#', 'a', '10.0.0.1', '::1', '\0'),
-    );
+    const piece = fc.oneof(fc.string({ maxLength: 4 }), fc.constantFrom('\n', ' ', '#', 'a', '10.0.0.1', '::1', '\0'));
     fc.assert(
-      fc.property(fc.array(piece), (pieces) => {
+      fc.property(fc.array(piece, { maxLength: 40 }), (pieces) => {
         for (const address of addressesInHosts(pieces.join(''), 'a')) expect(isIP(address)).not.toBe(0);
       }),
     );
