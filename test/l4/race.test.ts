@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatAddress, parseAddress, type SocketAddress } from '../../src/core/address.js';
-import type { CancelSignal, CancelSignal } from '../../src/core/cancel.js';
+import { Canceller, type CancelSignal } from '../../src/core/cancel.js';
 import { MeshproxyError } from '../../src/core/errors.js';
 import { interleaveFamilies, race, type Won } from '../../src/l4/race.js';
 import { turn, VirtualClock } from '../fakes/clock.js';
 
-const never = new AbortController().signal;
+const never: CancelSignal = new Canceller();
 const DELAY_MS = 250;
 
 /** Of one family, so that they are dialled in this order. */
@@ -70,7 +70,7 @@ class Network {
 describe('race', () => {
   it('dials a single address with the signal as it is, and without a timer', async () => {
     const clock = new VirtualClock();
-    const seen: AbortSignal[] = [];
+    const seen: CancelSignal[] = [];
     const dial = async (_: SocketAddress, signal: CancelSignal) => seen.push(signal);
     const won = await race(addresses(1), DELAY_MS, clock, never, dial, () => expect.unreachable());
     expect(won).toEqual({ value: 1, address: addresses(1)[0] });
@@ -172,7 +172,7 @@ describe('race', () => {
 
   it('rejects aborted at once, and leaves nothing behind', async () => {
     const network = new Network('silent', 'silent', connects(1));
-    const controller = new AbortController();
+    const controller = new Canceller();
     const lost = network.race(3, controller.signal).catch((error: unknown) => error);
     await network.clock.advanceAsync(300);
     controller.abort();
@@ -202,7 +202,7 @@ describe('race', () => {
       fc.asyncProperty(run, async ({ behaviours, deaf, abortAt }) => {
         const network = new Network(...behaviours);
         network.deaf = deaf;
-        const controller = new AbortController();
+        const controller = new Canceller();
         if (abortAt !== undefined) network.clock.after(abortAt, () => controller.abort());
         let settled: string | MeshproxyError | undefined;
         network.race(behaviours.length, controller.signal).then(
