@@ -24,8 +24,10 @@ const fails = (after: number): Behaviour => ({ after, ok: false });
 class Network {
   readonly clock = new VirtualClock();
   readonly start = this.clock.now();
-  /** The last part of each host that was dialled, and when. */
-  readonly dialled: (readonly [host: string, at: number])[] = [];
+  /** Each address that was dialled, and when, ms from the start. */
+  readonly dialled: (readonly [address: string, at: number])[] = [];
+  /** Dialled, and neither connected nor failed nor given up. */
+  readonly underWay = new Set<string>();
   /** Connected, and not discarded. */
   readonly open = new Set<string>();
   /** Connects in spite of an abort, as where the connection was made just before it. */
@@ -40,7 +42,8 @@ class Network {
     const name = formatAddress(address);
     const behaviour = this.#behaviours[this.dialled.length];
     this.dialled.push([name, this.clock.now() - this.start]);
-    return new Promise((resolve, reject) => {
+    this.underWay.add(name);
+    const dialling = new Promise<string>((resolve, reject) => {
       const connect = (): void => {
         this.open.add(name);
         resolve(name);
@@ -56,6 +59,7 @@ class Network {
         reject(new MeshproxyError('aborted', `${name}: given up`));
       });
     });
+    return dialling.finally(() => this.underWay.delete(name));
   };
 
   readonly discard = (late: string): void => {
@@ -214,6 +218,7 @@ describe('race', () => {
 
         expect([...network.open]).toEqual(typeof settled === 'string' ? [settled] : []);
         expect(network.clock.pending).toBe(0);
+        if (settled !== undefined && !deaf) expect([...network.underWay]).toEqual([]);
         if (abortAt !== undefined) expect(settled).toBeDefined();
         else if (behaviours.some((each) => each !== 'silent' && each.ok)) expect(settled).toBeTypeOf('string');
         else if (behaviours.includes('silent')) expect(settled).toBeUndefined();
@@ -275,6 +280,6 @@ describe('interleaving', () => {
     const lost = race(given, DELAY_MS, network.clock, never, network.dial, network.discard).catch(() => 'lost');
     await network.clock.advanceAsync(10);
     expect(await lost).toBe('lost');
-    expect(network.dialled.map(([host]) => host)).toEqual(['[::1]:1', '1.0.0.1:1', '[::2]:1', '1.0.0.2:1']);
+    expect(network.dialled.map(([address]) => address)).toEqual(['[::1]:1', '1.0.0.1:1', '[::2]:1', '1.0.0.2:1']);
   });
 });
