@@ -62,12 +62,10 @@ export function parseText(text: string, file: string): ParsedText {
   };
 }
 
-/** The parser's errors that people meet most, in words that say what to do. */
+/** Of the parser's errors, those whose own words are for who knows its grammar. */
 const SYNTAX_WORDS: Partial<Record<ErrorCode, string>> = {
   BLOCK_AS_IMPLICIT_KEY: 'a second "key: " on one line; put the value in quotes, or indent it on the lines below',
   TAB_AS_INDENT: 'a tab as indentation; YAML takes only spaces',
-  BAD_INDENT: 'this is not indented as what it belongs to',
-  MISSING_CHAR: 'something is missing here: a colon, a comma, or a closing quote or bracket before it',
   TAG_RESOLVE_FAILED: 'tags (!word) mean nothing here; put text that begins with "!" in quotes',
 };
 
