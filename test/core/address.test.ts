@@ -32,6 +32,7 @@ describe('an address as people write it', () => {
     ['10.example:80', { kind: 'name', name: '10.example', port: 80 }],
     ['unix:/run/app.sock', { kind: 'unix', path: '/run/app.sock' }],
     ['unix:///run/app.sock', { kind: 'unix', path: '/run/app.sock' }],
+    ['unix://///run/app.sock', { kind: 'unix', path: '/run/app.sock' }],
     ['unix:app.sock', { kind: 'unix', path: 'app.sock' }],
     ['unix:@app', { kind: 'unix', path: '@app' }],
     [`unix:/${'x'.repeat(106)}`, { kind: 'unix', path: `/${'x'.repeat(106)}` }],
