@@ -182,6 +182,7 @@ class App implements RunningProxy {
 
   /** First all that can fail: names resolved, listeners bound. Then, without a step that can fail, the swap. */
   async #apply(config: Config): Promise<void> {
+    const askedDifferently = JSON.stringify(config.dns) !== JSON.stringify(this.#config.dns);
     const services = new Map<string, Service>();
     const sources = new Map<string, PreparedSources>();
     const discard = (): void => {
@@ -192,7 +193,7 @@ class App implements RunningProxy {
         Object.entries(config.services).map(async ([name, settings]) => {
           const service = this.#services.get(name) ?? this.#createService(name, settings);
           services.set(name, service);
-          sources.set(name, await service.prepare(this.#sourcesOf(settings, config)));
+          sources.set(name, await service.prepare(this.#sourcesOf(settings, config), askedDifferently));
         }),
       );
       const listeners = await this.#plane.prepare(routesOf(config, services));

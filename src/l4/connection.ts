@@ -139,7 +139,8 @@ async function connect(live: LiveConnection, service: Service, around: Surroundi
     tried.add(pick.endpoint);
   }
   if (picker.endpoints.length === 0) throw new Stop('no-endpoint', `service ${service.name} has no endpoint`);
-  throw new Stop('connect-failed', live.attempts.map(({ error }) => error).join('; '));
+  // The attempts themselves say why.
+  throw new Stop('connect-failed');
 }
 
 /** One attempt at one endpoint, all of whose addresses are raced. `undefined` where the next may be tried. */

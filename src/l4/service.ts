@@ -52,12 +52,14 @@ export class Service {
   /**
    * Starts the sources that are new and resolves once each has given its first answer; nothing is in force before
    * `commit`. Rejects with the first failure, having stopped what it started.
+   * @param afresh starts all of them, also for upstreams that are followed already: they are to be asked in another way
    */
-  async prepare(sources: readonly DiscoverySource[]): Promise<PreparedSources> {
+  async prepare(sources: readonly DiscoverySource[], afresh = false): Promise<PreparedSources> {
     const prepared = new Map<string, Upstream>();
     const started: Upstream[] = [];
     for (const source of sources) {
-      const known = this.#upstreams.get(source.upstream) ?? prepared.get(source.upstream);
+      const followed = afresh ? undefined : this.#upstreams.get(source.upstream);
+      const known = followed ?? prepared.get(source.upstream);
       const upstream = known ?? this.#start(source);
       if (!known) started.push(upstream);
       prepared.set(source.upstream, upstream);
@@ -78,7 +80,7 @@ export class Service {
   }
 
   #commit(upstreams: Map<string, Upstream>, settings: ServiceConfig): void {
-    for (const [name, { stop }] of this.#upstreams) if (!upstreams.has(name)) stop.abort();
+    for (const [name, before] of this.#upstreams) if (upstreams.get(name) !== before) before.stop.abort();
     this.#upstreams = upstreams;
     this.settings = settings;
     this.#rebuild();

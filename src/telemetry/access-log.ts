@@ -71,7 +71,7 @@ function routeOf({ listener, service, endpoint, upstream }: ConnectionRecord): s
 function failuresOf(attempts: readonly Attempt[]): string {
   const failed = attempts.filter(({ error }) => error !== undefined);
   if (failed.length === 0) return '';
-  const told = failed.slice(0, ATTEMPTS_TOLD).map(({ endpoint, error }) => `${endpoint}: ${error}`);
+  const told = failed.slice(0, ATTEMPTS_TOLD).map(({ error }) => error);
   const more = failed.length > told.length ? [`${failed.length - told.length} more`] : [];
   return ` (failed attempts: ${[...told, ...more].join('; ')})`;
 }
@@ -95,13 +95,21 @@ function fieldsOf(record: ConnectionRecord): AccessFields {
     connectMs: rounded(record.connectMs),
     firstByteMs: rounded(record.firstByteMs),
     durationMs: rounded(record.durationMs),
-    attempts: wentAtOnce ? undefined : attempts,
+    attempts: wentAtOnce ? undefined : attempts.map(roundedAttempt),
     ending: record.ending ?? 'internal-error',
     detail: record.detail,
   };
 }
 
-/** Milliseconds, to the microsecond. */
+function roundedAttempt(attempt: Attempt): Attempt {
+  return { ...attempt, durationMs: toMicroseconds(attempt.durationMs) };
+}
+
 function rounded(ms: number | undefined): number | undefined {
-  return ms === undefined ? undefined : Math.round(ms * 1000) / 1000;
+  return ms === undefined ? undefined : toMicroseconds(ms);
+}
+
+/** Milliseconds, to the microsecond. */
+function toMicroseconds(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
 }

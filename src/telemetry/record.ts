@@ -54,7 +54,7 @@ export interface Attempt {
   /** The address that answered, or the last that did not. */
   readonly address: string;
   readonly durationMs: number;
-  /** In words; absent where it was the one that connected. */
+  /** In words, with each address that was tried; absent where it was the one that connected. */
   readonly error?: string;
 }
 

@@ -8,7 +8,7 @@ const failed = (endpoint: string, error: string): Attempt => ({
   why: 'next in turn',
   address: endpoint,
   durationMs: 2,
-  error,
+  error: `${endpoint}: ${error}`,
 });
 
 const connected: Attempt = {
