@@ -42,7 +42,7 @@ async function fieldFor(settings: Settings): Promise<Field> {
     versions[peer.name] = detection.version;
   }
   for (const workload of select(allWorkloads, settings.only, 'workload')) {
-    if (workload.crossCheck && settings.quick && settings.only === undefined) continue;
+    if (workload.fullRunOnly && settings.quick && settings.only === undefined) continue;
     const why = await workload.missing?.();
     if (why === undefined) workloads.push(workload);
     else missing.push(`${workload.name} left out: ${why}`);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { LoadEngine } from './load/engine.js';
 import { parseLoadResult } from './load/result.js';
 import { usageOf } from './measure/proc.js';
+import { direct } from './peers/direct.js';
 import type { Peer } from './peers/peer.js';
 import { type Child, type Command, pinned, run, start } from './system/children.js';
 import type { Pinning } from './system/machine.js';
@@ -48,7 +49,9 @@ export function planOf(rounds: number, workloads: readonly Workload[], peers: re
     const first = peers.length === 0 ? 0 : round % peers.length;
     const order = [...peers.slice(first), ...peers.slice(0, first)];
     for (const workload of workloads) {
-      for (const peer of order) plan.push({ round, workload, peer });
+      for (const peer of order) {
+        if (!(workload.proxiesOnly && peer === direct)) plan.push({ round, workload, peer });
+      }
     }
   }
   return plan;

@@ -16,7 +16,6 @@ export function histogramOf(...all: LatencyCounts[]): Histogram {
     lowestDiscernibleValue: 1,
     highestTrackableValue: LONGEST_NS,
     numberOfSignificantValueDigits: 3,
-    bitBucketSize: 'packed',
     autoResize: false,
   });
   for (const [ns, count] of all.flat()) {

@@ -6,15 +6,20 @@ import { mostConnections, type Peer, type Task } from './peer.js';
 /** Pipes kept for splicing. By default HAProxy sets aside a quarter as many as it may have connections: too many for the descriptors there are. */
 const PIPES = 200;
 
+/** Pipes as large as an unprivileged process may have them: fewer and longer splices, which cost less per GB than the default of 64 KiB. */
+const PIPE_BYTES = 1024 * 1024;
+
 /**
  * One thread, no log, splicing forced: `splice-auto` leaves it to a heuristic that does not splice on loopback, so the
- * two forcing options are given as well. Everything else is the default, which is tuned for just this.
+ * two forcing options are given as well. Buffers, events per poll and
+ * the like are HAProxy's defaults.
  */
 export function haproxyConfig(task: Task): string {
   return `global
   nbthread 1
   maxconn ${mostConnections(task.descriptors)}
   maxpipes ${PIPES}
+  tune.pipesize ${PIPE_BYTES}
 defaults
   mode tcp
   timeout connect 2s

@@ -77,7 +77,7 @@ function drawPanel(panel: Panel, left: number, top: number): string {
   }
   parts.push(rule(x0, y0, x1, y0, 'stroke="#333333"'), rule(x0, y0, x0, y1, 'stroke="#333333"'));
   parts.push(text((x0 + x1) / 2, y0 + 42, 'percentile', 'text-anchor="middle"'));
-  const [labelX, labelY] = [left + 16, (y0 + y1) / 2];
+  const [labelX, labelY] = [left + 24, (y0 + y1) / 2];
   const turned = `text-anchor="middle" transform="rotate(-90 ${labelX} ${labelY})"`;
   parts.push(text(labelX, labelY, 'latency', turned));
   for (const { peer, points } of curves) {

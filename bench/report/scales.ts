@@ -11,14 +11,14 @@ export interface PercentileTick {
 }
 
 const PERCENTILE_TICKS: readonly PercentileTick[] = [0, 50, 90, 99, 99.9, 99.99, 99.999].map((percent) => ({
-  // 1 - 0.999 is not quite 0.001: rounded, a tick lies exactly on its place.
-  nines: Number(ninesOf(percent / 100).toFixed(6)),
+  nines: ninesOf(percent / 100),
   label: `${percent} %`,
 }));
 
 /** The ticks from the least value up to `most` nines. */
 export function percentileTicks(most: number): readonly PercentileTick[] {
-  return PERCENTILE_TICKS.filter(({ nines }) => nines <= most);
+  // 1 - 0.99 is not quite 0.01: a curve that ends at a tick is to show it.
+  return PERCENTILE_TICKS.filter(({ nines }) => nines <= most + 1e-6);
 }
 
 /** Maps `[from, to]` to `[start, end]`, straight. */

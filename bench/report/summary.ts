@@ -98,6 +98,8 @@ export function summarize(
     workload: workload.name,
     title: workload.title,
     metrics: workload.metrics,
-    rows: peers.map((peer) => rowOf(results, workload, peer)),
+    rows: peers
+      .filter((peer) => of(results, workload.name, peer).length > 0)
+      .map((peer) => rowOf(results, workload, peer)),
   }));
 }

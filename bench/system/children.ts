@@ -42,7 +42,7 @@ export function killAll(): void {
   live.clear();
 }
 
-/** `command`, kept on `cores` (as `taskset` writes them: `0,2-3`), or as it is where there are none. */
+/** `command`, kept on `cores` (as `taskset` takes them: `0,2,3`), or as it is where there are none. */
 export function pinned(command: Command, cores: string | undefined): Command {
   if (cores === undefined) return command;
   return { file: 'taskset', args: ['-c', cores, command.file, ...command.args] };

@@ -12,7 +12,7 @@ export interface Machine {
   readonly descriptors: number;
 }
 
-/** Which cores the proxies run on and which the load, as `taskset` writes them; `undefined` where nothing is pinned. */
+/** Which cores the proxies run on and which the load, as `taskset` takes them; `undefined` where nothing is pinned. */
 export interface Pinning {
   readonly proxy: string | undefined;
   readonly load: string | undefined;
@@ -38,5 +38,6 @@ export async function describeMachine(): Promise<Machine> {
 /** The proxy alone on core 1, the load on all others: neither takes time from the other. */
 export function pinningFor(cores: number, hasTaskset: boolean): Pinning {
   if (!hasTaskset || cores < 2) return { proxy: undefined, load: undefined };
-  return { proxy: '1', load: cores === 2 ? '0' : `0,2-${cores - 1}` };
+  const others = Array.from({ length: cores }, (_, core) => core).filter((core) => core !== 1);
+  return { proxy: '1', load: others.join(',') };
 }

@@ -64,6 +64,7 @@ export const idle: Workload = {
   name: 'idle',
   title: 'idle connections, each used once and then held',
   metrics,
+  proxiesOnly: true,
   upstream: async ({ load, port }) => load.command('server', { mode: 'echo', port }),
   run,
 };

@@ -16,7 +16,7 @@ export const iperf3: Workload = {
   name: 'iperf3',
   title: 'bulk transfer, measured by iperf3 (cross-check of bulk)',
   metrics: bulkMetrics,
-  crossCheck: true,
+  fullRunOnly: true,
   missing: async () =>
     (await ask('iperf3', '--version')) === undefined ? 'iperf3 is not installed: apt-get install iperf3' : undefined,
   upstream: async ({ port }) => ({

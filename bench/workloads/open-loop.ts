@@ -5,7 +5,7 @@ const CONNECTIONS = 32;
 /** Messages at a constant rate that no peer is brought to its limit by: what latency looks like to users who do not wait for each other. */
 export const openLoop: Workload = {
   name: 'open',
-  title: `constant rate over ${CONNECTIONS} connections, latency from when each message was due`,
+  title: `constant rate over ${CONNECTIONS} connections`,
   metrics: requestMetrics('message'),
   upstream: async ({ load, port }) => load.command('server', { mode: 'echo', port }),
   run: async (cell) =>

@@ -61,8 +61,10 @@ export interface Workload {
   /** The heading of its table. */
   readonly title: string;
   readonly metrics: readonly Metric[];
-  /** Measures what another workload does with another tool, to see that they agree: left out of a quick run unless named. */
-  readonly crossCheck?: true;
+  /** Left out of a quick run unless named: it tells less than the others, or again what they told. */
+  readonly fullRunOnly?: true;
+  /** Measures what a proxy keeps: there is nothing to measure without one. */
+  readonly proxiesOnly?: true;
   /** Why it cannot run here and what would help; `undefined` where it can. */
   missing?(): Promise<string | undefined>;
   upstream(task: UpstreamTask): Promise<Command>;

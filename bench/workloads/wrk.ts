@@ -34,7 +34,7 @@ export const wrk: Workload = {
   name: 'wrk',
   title: `HTTP GET over ${HTTP_CONNECTIONS} kept connections, by wrk (cross-check of http)`,
   metrics: requestMetrics('request'),
-  crossCheck: true,
+  fullRunOnly: true,
   missing: async () =>
     (await ask('sh', '-c', 'command -v wrk')) === undefined ? 'wrk is not installed: apt-get install wrk' : undefined,
   upstream: httpUpstream,
