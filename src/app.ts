@@ -160,7 +160,7 @@ class App implements RunningProxy {
   }
 
   async #reload(config: Config): Promise<void> {
-    if (this.#draining) throw new MeshproxyError('aborted', 'the proxy is draining: it takes no new configuration');
+    if (this.#draining) throw drainingError();
     try {
       const admin = await this.#moveAdmin(config);
       await this.#apply(config).catch(async (error: unknown) => {
@@ -197,6 +197,10 @@ class App implements RunningProxy {
         }),
       );
       const listeners = await this.#plane.prepare(routesOf(config, services));
+      if (this.#draining) {
+        await listeners.discard();
+        throw drainingError();
+      }
       for (const [name, settings] of Object.entries(config.services)) sources.get(name)?.commit(settings);
       for (const [name, service] of this.#services) if (!services.has(name)) service.stop();
       this.#services = services;
@@ -284,6 +288,10 @@ class App implements RunningProxy {
     await this.#admin?.close();
     this.#markClosed();
   }
+}
+
+function drainingError(): MeshproxyError {
+  return new MeshproxyError('aborted', 'the proxy is draining: it takes no new configuration');
 }
 
 function sameAdmin(a: Config, b: Config): boolean {

@@ -92,7 +92,8 @@ export class StreamConnection implements Connection {
   }
 
   consume(count: number): void {
-    this.held = this.held.subarray(count);
+    // Not an empty view of it: that would keep the whole buffer for as long as the connection lives.
+    this.held = count >= this.held.length ? EMPTY : this.held.subarray(count);
   }
 
   write(bytes: Uint8Array): void {
