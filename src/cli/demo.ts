@@ -123,7 +123,8 @@ function whatToTry({ listeners, admin }: RunningProxy): string {
   const lines = [
     ['curl', `${url}/`, 'red, green and blue answer in turn'],
     ['curl', `${url}/slow`, `an answer that takes ${SLOW_MS / 1000} s; see it among the open connections`],
-    ['curl', `-so /dev/null ${url}/big?bytes=1GiB`, 'a gigabyte'],
+    // Quoted for zsh, to which a question mark is a pattern.
+    ['curl', `-so /dev/null '${url}/big?bytes=1GiB'`, 'a gigabyte'],
     ['curl', `${url}/reset`, 'the server resets the connection, and so does the proxy'],
     ...(admin === undefined
       ? []

@@ -91,7 +91,7 @@ class Supervisor {
       const cut = await this.#proxy.drain();
       const { logger } = this.#log;
       if (cut === 0) logger.info('stopped: all connections had finished');
-      else logger.warn({ cut }, `stopped: the drain timeout was over, and ${inWords(cut, 'connection')} were reset`);
+      else logger.warn({ cut }, `stopped at the drain timeout: reset ${inWords(cut, 'connection')}`);
       return EXIT.ok;
     } finally {
       process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
@@ -156,7 +156,7 @@ class Supervisor {
     const open = this.#proxy.connections().length;
     this.#log.logger.warn(
       { cut: open },
-      `${signal} once more: ended at once, and ${inWords(open, 'connection')} reset`,
+      `${signal} once more: ending at once, resetting ${inWords(open, 'connection')}`,
     );
     const exit = (): never => process.exit(EXIT.failed);
     setTimeout(exit, FORCED_EXIT_MS);
