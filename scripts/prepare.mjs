@@ -4,7 +4,7 @@
  * is there and newer than what it is made of.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -54,9 +54,13 @@ function compile(project, out, sources) {
   const mark = join(root, out, '.built');
   if (!isStale(mark, join(root, 'tsconfig.json'), join(root, project), ...sources.map((s) => join(root, s)))) return;
   console.error(`meshproxy: building ${out} ...`);
+  // Beside the place and then moved there: what runs meanwhile finds the old or the new, whole.
+  const fresh = join(root, `${out}.${process.pid}`);
+  process.once('exit', () => rmSync(fresh, { recursive: true, force: true }));
+  run(bin('tsc'), ['-p', project, '--outDir', fresh], { stdio: ['ignore', 2, 2] });
+  writeFileSync(join(fresh, '.built'), '');
   rmSync(join(root, out), { recursive: true, force: true });
-  run(bin('tsc'), ['-p', project], { stdio: ['ignore', 2, 2] });
-  writeFileSync(mark, '');
+  renameSync(fresh, join(root, out));
 }
 
 export function build() {
