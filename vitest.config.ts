@@ -6,6 +6,7 @@ export default defineConfig({
     // Generous: a limit here is for a test that hangs, not a statement about speed.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 30_000, interval: 10 } },
     pool: 'forks',
     maxWorkers: 2,
     reporters: ['default'],

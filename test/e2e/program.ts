@@ -1,10 +1,13 @@
-/** Drives the built program as a user does: by its arguments, its signals, and what it prints. */
+/** Drives the built program as a user does: by its arguments, its signals, what it prints, and its admin listener. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { type Address, formatAddress, type IpAddress, parseAddress } from '../../src/core/address.js';
+import type { AccessFields } from '../../src/telemetry/access-log.js';
+import { parseExposition } from '../fakes/prometheus.js';
 
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -17,35 +20,61 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
+interface ProgramOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Commands that start the program, as `prlimit` does. */
+  readonly prefix?: readonly string[];
+}
+
 export class Program {
   readonly process: ChildProcess;
+  /** Of stderr, so far. */
   readonly lines: string[] = [];
   /** All of stdout. */
   stdout = '';
   readonly #waiting = new Set<() => void>();
   readonly #exited: Promise<number | string>;
+  #gone = false;
 
   /** Starts the program; it is ended with the test that started it. */
-  constructor(args: readonly string[], options: { env?: NodeJS.ProcessEnv; prefix?: readonly string[] } = {}) {
-    const [command = NODE, ...rest] = [...(options.prefix ?? []), NODE, MAIN, ...args];
-    this.process = spawn(command, rest, { env: { ...process.env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(args: readonly string[], { env, cwd, prefix = [] }: ProgramOptions = {}) {
+    const [command = NODE, ...rest] = [...prefix, NODE, MAIN, ...args];
+    this.process = spawn(command, rest, {
+      // Under npm the program hears a signal twice, and knows it; these tests do not send it twice.
+      env: { ...process.env, npm_lifecycle_event: undefined, ...env },
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.process.stdout?.on('data', (chunk) => {
       this.stdout += chunk;
     });
     if (this.process.stderr) {
       createInterface({ input: this.process.stderr }).on('line', (line) => {
         this.lines.push(line);
-        for (const look of this.#waiting) look();
+        this.#lookAgain();
       });
     }
-    this.#exited = once(this.process, 'close').then(([code, signal]) => {
-      for (const look of this.#waiting) look();
+    this.#exited = once(this.process, 'exit').then(async ([code, signal]) => {
+      // What it said last is still on its way, unless the test has stopped reading.
+      if (this.process.stderr?.isPaused() === false) await once(this.process, 'close');
+      this.#gone = true;
+      this.#lookAgain();
       return code ?? signal;
     });
     onTestFinished(async () => {
       this.process.kill('SIGKILL');
       await this.#exited;
     });
+  }
+
+  /** The proxy with one listener and the admin listener, both on free ports of loopback. */
+  static inFrontOf(upstreams: readonly (Address | string)[], args: readonly string[] = [], options?: ProgramOptions) {
+    const named = upstreams.flatMap((upstream) => [
+      '--upstream',
+      typeof upstream === 'string' ? upstream : formatAddress(upstream),
+    ]);
+    return new Program(['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', ...named, ...args], options);
   }
 
   get pid(): number {
@@ -65,18 +94,25 @@ export class Program {
     this.process.kill(signal);
   }
 
-  /** The first line of stderr that `wanted` takes, now or later. Rejects when the program ends without. */
-  line(wanted: (line: string) => boolean): Promise<string> {
+  /** From here on nobody reads what the program writes to stderr. */
+  stopReading(): void {
+    this.process.stderr?.pause();
+  }
+
+  /** The first line of stderr that `wanted` takes, now or later, from line number `from` on. Rejects when the program ends without. */
+  line(wanted: (line: string) => boolean, from = 0): Promise<string> {
     return new Promise((resolve, reject) => {
+      let next = from;
       const look = (): void => {
-        const found = this.lines.find(wanted);
-        if (found !== undefined) {
-          this.#waiting.delete(look);
-          resolve(found);
-        } else if (this.process.exitCode !== null || this.process.signalCode !== null) {
-          this.#waiting.delete(look);
-          reject(new Error(`the program ended (${this.process.exitCode}) without that line:\n${this.stderr}`));
+        let line = this.lines[next];
+        while (line !== undefined && !wanted(line)) {
+          next += 1;
+          line = this.lines[next];
         }
+        if (line === undefined && !this.#gone) return;
+        this.#waiting.delete(look);
+        if (line !== undefined) resolve(line);
+        else reject(new Error(`the program ended (${this.process.exitCode}) without that line:\n${this.stderr}`));
       };
       this.#waiting.add(look);
       look();
@@ -85,19 +121,78 @@ export class Program {
 
   /** The log lines so far, where the log is JSON (as it is when stderr is no terminal). */
   get log(): LogLine[] {
-    return this.lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+    return this.lines.flatMap((line) => asLogLine(line) ?? []);
+  }
+
+  /** The first log line that `wanted` takes, now or later, from line number `from` on. */
+  async logged(wanted: (line: LogLine) => boolean, from = 0): Promise<LogLine> {
+    const found = await this.line((text) => {
+      const line = asLogLine(text);
+      return line !== undefined && wanted(line);
+    }, from);
+    return JSON.parse(found);
+  }
+
+  /** The first log line whose message `pattern` finds, now or later, from line number `from` on. */
+  said(pattern: RegExp, from = 0): Promise<LogLine> {
+    return this.logged(({ msg }) => pattern.test(msg), from);
+  }
+
+  /** The first access line that `wanted` takes, now or later. */
+  async accessLine(wanted: (connection: AccessFields) => boolean = () => true): Promise<AccessFields> {
+    const isWanted = ({ connection }: LogLine): boolean =>
+      connection !== undefined && wanted(connection as AccessFields);
+    return (await this.logged(isWanted)).connection as AccessFields;
+  }
+
+  /** The access lines so far. */
+  get accessLines(): AccessFields[] {
+    return this.log.flatMap(({ connection }) => (connection === undefined ? [] : [connection as AccessFields]));
+  }
+
+  /** Where the listener `name` listens, by the last that the program said of it. */
+  async address(name = 'default'): Promise<Address> {
+    const { address } = await this.logged(({ listener, msg }) => listener === name && msg.startsWith('listening on'));
+    return parseAddress(String(address));
   }
 
   /** The port that the listener `name` got. */
   async port(name = 'default'): Promise<number> {
-    const line = await this.line((text) => text.includes('"listener"') && text.includes(`"${name}"`) && text.includes('listening'));
-    return portOf(JSON.parse(line).address);
+    return portOf(await this.address(name));
   }
 
-  /** The base URL of the admin listener. */
+  /** The listener `name` from where IPv4 reaches it. */
+  async loopback(name = 'default'): Promise<IpAddress> {
+    return { kind: 'ip', host: '127.0.0.1', port: await this.port(name) };
+  }
+
+  /** The base URL of the admin listener, without a slash at its end. */
   async admin(): Promise<string> {
-    const line = await this.line((text) => text.includes('admin') && text.includes('http://'));
-    return /http:\/\/[\w.:[\]]+/.exec(line)?.[0] ?? '';
+    const { msg } = await this.said(/^admin on http/);
+    return /http:\/\/[\w.:[\]]+/.exec(msg)?.[0] ?? '';
+  }
+
+  /** Asks the admin listener, on a connection of its own. */
+  async ask(path: string, method = 'GET'): Promise<Response> {
+    return fetch(`${await this.admin()}${path}`, { method, headers: { connection: 'close' } });
+  }
+
+  /** The text or, parsed, the JSON that the admin listener answers `path` with. */
+  async text(path: string): Promise<string> {
+    return (await this.ask(path)).text();
+  }
+
+  async json<T = unknown>(path: string): Promise<T> {
+    return (await (await this.ask(path)).json()) as T;
+  }
+
+  /** The sum of the series of that name which have these labels. */
+  async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    const { series } = parseExposition(await this.text('/metrics'));
+    return series
+      .filter((one) => one.name === name)
+      .filter((one) => Object.entries(labels).every(([label, value]) => one.labels[label] === value))
+      .reduce((sum, { value }) => sum + value, 0);
   }
 
   /** Open descriptors, and resident bytes. Linux. */
@@ -105,8 +200,17 @@ export class Program {
     const kb = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1];
     return { descriptors: readdirSync(`/proc/${this.pid}/fd`).length, resident: Number(kb) * 1024 };
   }
+
+  #lookAgain(): void {
+    for (const look of this.#waiting) look();
+  }
 }
 
-function portOf(address: string): number {
-  return Number(address.slice(address.lastIndexOf(':') + 1));
+function asLogLine(line: string): LogLine | undefined {
+  return line.startsWith('{') ? JSON.parse(line) : undefined;
+}
+
+function portOf(address: Address): number {
+  if (address.kind === 'unix') throw new Error(`${formatAddress(address)} has no port`);
+  return address.port;
 }
