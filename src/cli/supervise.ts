@@ -4,7 +4,7 @@ import { describeChanges } from '../config/changes.js';
 import type { Loaded } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { watchFile } from '../config/watch.js';
-import { type Clock, systemClock } from '../core/clock.js';
+import { systemClock } from '../core/clock.js';
 import { MeshproxyError } from '../core/errors.js';
 import { formatDuration } from '../core/units.js';
 import { createLogger, type Log } from '../telemetry/logger.js';
@@ -49,20 +49,17 @@ export async function supervise(supervised: Supervised): Promise<number> {
 /** Resetting what is open takes a moment; an exit that somebody forces must not wait for more. */
 const FORCED_EXIT_MS = 1000;
 
-/** A log line with more is one that nobody reads. */
-const MAX_CHANGES = 20;
-
 class Supervisor {
   readonly #supervised: Supervised;
-  readonly #clock: Clock;
   readonly #log: Log;
   readonly #proxy: RunningProxy;
   #config: Config;
   #first: StopSignal | undefined;
+  /** The last reload was. */
+  #refused = false;
 
   private constructor(supervised: Supervised, proxy: RunningProxy, config: Config, log: Log) {
     this.#supervised = supervised;
-    this.#clock = systemClock;
     this.#proxy = proxy;
     this.#config = config;
     this.#log = log;
@@ -84,7 +81,7 @@ class Supervisor {
 
   /** Waits for the end, whichever way it comes: by a signal, or by `POST /drain`. */
   async ended(): Promise<number> {
-    const onSignal = (signal: NodeJS.Signals): void => this.#onSignal({ signal, at: this.#clock.now() });
+    const onSignal = (signal: NodeJS.Signals): void => this.#onSignal({ signal, at: systemClock.now() });
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
     try {
       await this.#proxy.closed;
@@ -106,13 +103,14 @@ class Supervisor {
     try {
       const { config } = await this.#supervised.load();
       const changes = describeChanges(this.#config, config);
-      if (changes.length === 0) return logger.info(`${reason}: nothing in it differs`);
+      // After a refusal the proxy is told even of what it has: for its admin, the refusal is over.
+      if (changes.length === 0 && !this.#refused) return logger.info(`${reason}: nothing in it differs`);
       await this.#proxy.reload(config);
+      this.#refused = false;
       if (config.log.format !== this.#config.log.format) logger.warn('log.format holds from the next start on');
       this.#config = config;
-      const more = changes.length - MAX_CHANGES;
-      const listed = [...changes.slice(0, MAX_CHANGES), ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
-      logger.info({ version: this.#proxy.version }, `${reason}: version ${this.#proxy.version} is in force: ${listed}`);
+      const { version } = this.#proxy;
+      logger.info({ version }, `${reason}: version ${version} is in force: ${changesInWords(changes)}`);
     } catch (error) {
       this.#refuse(reason, error);
     }
@@ -120,6 +118,7 @@ class Supervisor {
 
   #refuse(reason: string, error: unknown): void {
     const { logger } = this.#log;
+    this.#refused = true;
     const isOurs = error instanceof MeshproxyError;
     logger.error(
       isOurs ? { code: error.code } : { err: error },
@@ -130,7 +129,7 @@ class Supervisor {
 
   /** SIGHUP without a file: the terminal was closed, or somebody expects a reload that has nothing to read. */
   hangUp(): void {
-    if (process.stdin.isTTY) this.#onSignal({ signal: 'SIGHUP', at: this.#clock.now() });
+    if (process.stdin.isTTY) this.#onSignal({ signal: 'SIGHUP', at: systemClock.now() });
     else this.#log.logger.warn('SIGHUP: there is no file to reload, for the configuration came as flags');
   }
 
@@ -162,4 +161,13 @@ class Supervisor {
     setTimeout(exit, FORCED_EXIT_MS);
     void this.#proxy.close().finally(exit);
   }
+}
+
+/** A log line with more is one that nobody reads. */
+const MAX_CHANGES = 20;
+
+function changesInWords(changes: readonly string[]): string {
+  if (changes.length === 0) return 'as it was before the refusal';
+  const more = changes.length - MAX_CHANGES;
+  return [...changes.slice(0, MAX_CHANGES), ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
 }

@@ -234,8 +234,10 @@ describe('a reload', () => {
     await running.line(msg('drainTimeout: \\"5x\\" is not a duration'));
     await running.line(msg('unknown key \\"nonsense\\"'));
     expect(await receive(await open(port))).toBe('a');
+    write(file, server);
+    await running.line(msg('version 2 is in force: as it was before the refusal'));
     write(file, server, ', "drainTimeout": "5s"');
-    await running.line(msg('version 2 is in force: drainTimeout: 5s, was 30s'));
+    await running.line(msg('version 3 is in force: drainTimeout: 5s, was 30s'));
   });
 
   it('comes with SIGHUP, also where nothing has changed', async () => {
