@@ -24,7 +24,7 @@ export function createProgram(): Command {
     .showHelpAfterError('  (meshproxy --help explains all options and commands)')
     .configureOutput({
       outputError: (text, write) => write(text.replace(/^error: /, 'meshproxy: ').replace('\n(Did', '\n  (did')),
-      getOutHelpWidth: () => Math.min(process.stdout.columns ?? MAX_WIDTH, MAX_WIDTH),
+      getOutHelpWidth: () => Math.min(process.stdout.columns || MAX_WIDTH, MAX_WIDTH),
     })
     .optionsGroup('Other:')
     .version(VERSION, '-V, --version', 'Print the version.')
