@@ -2,10 +2,11 @@
 import { createRequire } from 'node:module';
 import { type AdminServer, startAdmin } from './admin/server.js';
 import type { AdminSource, Readiness } from './admin/source.js';
+import { redact } from './config/redact.js';
 import type { Config, ServiceConfig } from './config/schema.js';
 import { type Address, formatAddress } from './core/address.js';
 import { type Clock, systemClock } from './core/clock.js';
-import { errnoOf, MeshproxyError } from './core/errors.js';
+import { describeError, errnoOf, MeshproxyError } from './core/errors.js';
 import { createSource } from './discovery/create.js';
 import { DataPlane, type Route } from './l4/data-plane.js';
 import { LiveConnections } from './l4/live.js';
@@ -43,6 +44,8 @@ export interface RunningProxy {
    * of it, rejecting with why. No live connection is touched. One at a time: a call waits for the one before it.
    */
   reload(config: Config): Promise<void>;
+  /** A configuration was refused before it came to `reload`: it counts and is shown like one that was refused there. */
+  refuse(error: unknown): void;
   /**
    * Stops accepting, lets connections finish until `timeoutMs` (default: as configured), resets what is left and closes.
    * Resolves with how many were reset. Idempotent: a second call awaits the first.
@@ -144,6 +147,11 @@ class App implements RunningProxy {
     return turn;
   }
 
+  refuse(error: unknown): void {
+    this.#reloads.refused += 1;
+    this.#refused = { at: this.#clock.wall(), error: describeError(error) };
+  }
+
   drain(timeoutMs = this.#config.drainTimeout): Promise<number> {
     this.#readiness = { kind: 'draining', reason: 'it was told to stop, and lets its connections finish' };
     this.#draining ??= this.#plane.drain(timeoutMs).then(async (cut) => {
@@ -174,8 +182,7 @@ class App implements RunningProxy {
       this.#reloads.applied += 1;
       this.#refused = undefined;
     } catch (error) {
-      this.#reloads.refused += 1;
-      this.#refused = { at: this.#clock.wall(), error: error instanceof Error ? error.message : String(error) };
+      this.refuse(error);
       throw error;
     }
   }
@@ -240,7 +247,7 @@ class App implements RunningProxy {
     const source: AdminSource = {
       telemetry: this.#telemetry,
       readiness: () => this.#readiness,
-      config: () => this.#config,
+      config: () => redact(this.#config),
       drain: () => void this.drain(),
     };
     try {
@@ -309,9 +316,8 @@ function limitsOf({ limits }: Config) {
 
 function routesOf({ listeners }: Config, services: ReadonlyMap<string, Service>): Route[] {
   return Object.entries(listeners).map(([name, settings]) => {
-    const service = services.get(settings.service ?? name);
-    if (!service)
-      throw new MeshproxyError('bad-config', `listener ${name}: there is no service ${settings.service ?? name}`);
+    const service = services.get(settings.service);
+    if (!service) throw new MeshproxyError('bad-config', `listener ${name}: there is no service ${settings.service}`);
     return { name, settings, service };
   });
 }

@@ -25,7 +25,7 @@ export type { Attempt, ConnectionRecord, Ending, Phase } from './telemetry/recor
 export { VERSION };
 
 /** A running proxy; `reload` takes what `createProxy` takes. */
-export interface EmbeddedProxy extends Omit<RunningProxy, 'reload'> {
+export interface EmbeddedProxy extends Omit<RunningProxy, 'reload' | 'refuse'> {
   reload(config: ConfigInput): Promise<void>;
 }
 

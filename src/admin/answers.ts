@@ -1,7 +1,7 @@
 /** What each JSON path answers, made from what the proxy tells of itself. */
-import { type Address, formatAddress } from '../core/address.js';
 import type { ConnectionRecord } from '../telemetry/record.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
+import { toMicroseconds } from '../telemetry/words.js';
 import type { AdminSource } from './source.js';
 import type { ConnectionsView, ConnectionView, LatencyView, ServicesView, StatusView } from './views.js';
 
@@ -122,11 +122,11 @@ export function statusAnswer({ telemetry, readiness }: AdminSource): StatusView 
   };
 }
 
-/** The configuration in force, with addresses as they are written and whatever looks like a secret hidden. */
+/** The configuration in force, as it would be written, and whatever looks like a secret hidden. */
 export function configAnswer({ telemetry, config }: AdminSource): unknown {
   const { version, appliedAt } = telemetry.status().config;
   const shown = JSON.parse(JSON.stringify(config(), (key, value) => shownValue(key, value))) as unknown;
-  return { version, appliedAt: isoTime(appliedAt), units: 'durations in milliseconds, sizes in bytes', config: shown };
+  return { version, appliedAt: isoTime(appliedAt), config: shown };
 }
 
 /** Keys whose values are nobody's business, should a configuration ever hold one. Names of files are fine. */
@@ -134,21 +134,9 @@ const SECRET = /(secret|password|passphrase|token|credential|privatekey|apikey)s
 
 function shownValue(key: string, value: unknown): unknown {
   if (SECRET.test(key) && value !== undefined && value !== null) return '(hidden)';
-  return isAddress(value) ? formatAddress(value) : value;
-}
-
-/** `core/address.ts` has the four kinds; nothing else in a configuration has a `kind` beside a port or a path. */
-function isAddress(value: unknown): value is Address {
-  if (typeof value !== 'object' || value === null || !('kind' in value)) return false;
-  if (value.kind === 'unix') return 'path' in value;
-  return (value.kind === 'ip' || value.kind === 'name' || value.kind === 'any') && 'port' in value;
+  return value;
 }
 
 function isoTime(ms: number): string {
   return new Date(ms).toISOString();
-}
-
-/** Milliseconds, to the microsecond. */
-function toMicroseconds(ms: number): number {
-  return Math.round(ms * 1000) / 1000;
 }

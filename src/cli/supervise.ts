@@ -101,7 +101,7 @@ class Supervisor {
     const { logger } = this.#log;
     if (this.#first !== undefined) return;
     try {
-      const { config } = await this.#supervised.load();
+      const { config } = await this.#load();
       const changes = describeChanges(this.#config, config);
       // After a refusal the proxy is told even of what it has: for its admin, the refusal is over.
       if (changes.length === 0 && !this.#refused) return logger.info(`${reason}: nothing in it differs`);
@@ -113,6 +113,15 @@ class Supervisor {
       logger.info({ version }, `${reason}: version ${version} is in force: ${changesInWords(changes)}`);
     } catch (error) {
       this.#refuse(reason, error);
+    }
+  }
+
+  async #load(): Promise<Loaded> {
+    try {
+      return await this.#supervised.load();
+    } catch (error) {
+      this.#proxy.refuse(error);
+      throw error;
     }
   }
 

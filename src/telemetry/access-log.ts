@@ -1,7 +1,7 @@
 /** The access log: one line per connection that ended. What to say is decided here; where it goes is the logger's. */
 import { formatSize } from '../core/units.js';
 import { type Attempt, type ConnectionRecord, ENDINGS, isOrderly } from './record.js';
-import { formatMs } from './words.js';
+import { formatMs, toMicroseconds } from './words.js';
 
 /** `errors`: only connections that did not end as their two ends wanted. */
 export type AccessLog = 'off' | 'errors' | 'all';
@@ -107,9 +107,4 @@ function roundedAttempt(attempt: Attempt): Attempt {
 
 function rounded(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : toMicroseconds(ms);
-}
-
-/** Milliseconds, to the microsecond. */
-function toMicroseconds(ms: number): number {
-  return Math.round(ms * 1000) / 1000;
 }

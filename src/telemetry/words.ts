@@ -9,3 +9,8 @@ export function formatMs(ms: number): string {
   if (ms < 59_950) return `${Number((ms / 1000).toPrecision(3))} s`;
   return formatDuration(Math.round(ms / 1000) * 1000);
 }
+
+/** Milliseconds, to the microsecond: what a clock's fractions are worth to a reader. */
+export function toMicroseconds(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

@@ -8,7 +8,6 @@ import {
   statusAnswer,
 } from '../../src/admin/answers.js';
 import { connectionsView, latencyView, servicesView, statusView } from '../../src/admin/views.js';
-import { parseAddress } from '../../src/core/address.js';
 import { FakeProxy, liveRecord, statusOf } from '../fakes/telemetry.js';
 
 /** As a reader gets it: through JSON, and checked. */
@@ -153,8 +152,8 @@ test('the status tells the state, why, and what each listener carried', () => {
 test('the configuration is shown as people write it, with its version, and no secret in it', () => {
   const proxy = new FakeProxy();
   const config = {
-    listeners: { web: { address: parseAddress('[::1]:80'), idle: undefined } },
-    services: { web: { upstreams: ['a.example:80', ':80', 'unix:/run/x'].map(parseAddress) } },
+    listeners: { web: { address: '[::1]:80', idle: undefined } },
+    services: { web: { upstreams: ['a.example:80', ':80', 'unix:/run/x'] } },
     joinToken: 'hush',
     database: { Password: 'hush', passwordFile: '/run/secret', apiKeys: ['hush'] },
     kind: { kind: 'ip' },
@@ -169,7 +168,6 @@ test('the configuration is shown as people write it, with its version, and no se
   expect(answer).toEqual({
     version: 1,
     appliedAt: '2026-01-01T00:00:00.000Z',
-    units: 'durations in milliseconds, sizes in bytes',
     config: {
       listeners: { web: { address: '[::1]:80' } },
       services: { web: { upstreams: ['a.example:80', ':80', 'unix:/run/x'] } },
