@@ -4,7 +4,7 @@
  * so figures from `node` tell CPU per unit, but not how fast a proxy could have gone.
  */
 import { execFile } from 'node:child_process';
-import { mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { paths } from '../paths.js';
@@ -54,7 +54,10 @@ export async function compileC(name: string, sources: readonly string[], watched
   const made = statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   if ([...sources, ...watched].every((source) => statSync(source).mtimeMs < made)) return program;
   mkdirSync(paths.binaries, { recursive: true });
-  await promisify(execFile)('cc', ['-std=c11', '-O2', '-Wall', '-Wextra', '-o', program, ...sources]);
+  // Renamed into place when it is whole: another benchmark may be running the one that is there.
+  const unfinished = `${program}.${process.pid}`;
+  await promisify(execFile)('cc', ['-std=c11', '-O2', '-Wall', '-Wextra', '-o', unfinished, ...sources]);
+  renameSync(unfinished, program);
   return program;
 }
 
