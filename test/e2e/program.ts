@@ -68,13 +68,15 @@ export class Program {
     });
   }
 
-  /** The proxy with one listener and the admin listener, both on free ports of loopback. */
-  static inFrontOf(upstreams: readonly (Address | string)[], args: readonly string[] = [], options?: ProgramOptions) {
-    const named = upstreams.flatMap((upstream) => [
-      '--upstream',
-      typeof upstream === 'string' ? upstream : formatAddress(upstream),
-    ]);
-    return new Program(['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', ...named, ...args], options);
+  /** The proxy in front of `upstreams`, with its listener, unless told where, and its admin on free ports of loopback. */
+  static inFrontOf(
+    upstreams: readonly (Address | string)[],
+    args: readonly string[] = [],
+    { listen = '127.0.0.1:0', ...options }: ProgramOptions & { readonly listen?: string } = {},
+  ): Program {
+    const written = upstreams.map((upstream) => (typeof upstream === 'string' ? upstream : formatAddress(upstream)));
+    const named = written.flatMap((upstream) => ['--upstream', upstream]);
+    return new Program(['--listen', listen, '--admin', '127.0.0.1:0', ...named, ...args], options);
   }
 
   get pid(): number {

@@ -1,23 +1,42 @@
 /** Plain TCP clients and servers for tests, which tell a reset from an end without being fooled by libuv. */
 import { once } from 'node:events';
 import net from 'node:net';
-import type { Address, SocketAddress } from '../../src/core/address.js';
+import type { Address, IpAddress, SocketAddress, UnixAddress } from '../../src/core/address.js';
 import { errnoOf } from '../../src/core/errors.js';
+import { unixPath } from '../../src/core/unix-socket.js';
 import { endOfStreamError } from '../../src/l4/streams/socket.js';
 
 /** How the far side of a socket ended its stream. */
 export type StreamEnd = 'end' | 'reset';
 
-export interface TestServer {
-  readonly address: SocketAddress & { kind: 'ip' };
+export interface TestServer<A extends SocketAddress = IpAddress> {
+  readonly address: A;
   readonly sockets: readonly net.Socket[];
   /** The next connection that has not been asked for yet. */
   accept(): Promise<net.Socket>;
   close(): void;
 }
 
-/** A server on loopback that does nothing by itself, or what `handler` does. */
-export async function startServer(handler?: (socket: net.Socket) => void, host = '127.0.0.1'): Promise<TestServer> {
+type Handler = (socket: net.Socket) => void;
+
+/** A server on loopback that does nothing by itself, or what `handler` does. `port` 0 takes any free one. */
+export async function startServer(handler?: Handler, host = '127.0.0.1', port = 0): Promise<TestServer> {
+  const { server, ...rest } = createServer(handler);
+  server.listen(port, host);
+  await once(server, 'listening');
+  const bound = server.address() as net.AddressInfo;
+  return { ...rest, address: { kind: 'ip', host, port: bound.port } };
+}
+
+/** The same on a unix socket; a leading `@` marks an abstract one. */
+export async function startUnixServer(path: string, handler?: Handler): Promise<TestServer<UnixAddress>> {
+  const { server, ...rest } = createServer(handler);
+  server.listen(unixPath(path));
+  await once(server, 'listening');
+  return { ...rest, address: { kind: 'unix', path } };
+}
+
+function createServer(handler?: Handler) {
   const sockets: net.Socket[] = [];
   const queue: net.Socket[] = [];
   const waiting: ((socket: net.Socket) => void)[] = [];
@@ -31,17 +50,14 @@ export async function startServer(handler?: (socket: net.Socket) => void, host =
       else queue.push(socket);
     }
   });
-  server.listen(0, host);
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
   return {
-    address: { kind: 'ip', host, port },
+    server,
     sockets,
-    accept() {
+    accept(): Promise<net.Socket> {
       const socket = queue.shift();
       return socket ? Promise.resolve(socket) : new Promise((resolve) => waiting.push(resolve));
     },
-    close() {
+    close(): void {
       server.close();
       for (const socket of sockets) socket.destroy();
     },
@@ -55,7 +71,7 @@ export async function startServer(handler?: (socket: net.Socket) => void, host =
 export async function connectTo(address: Address): Promise<net.Socket> {
   const options: net.NetConnectOpts =
     address.kind === 'unix'
-      ? { path: address.path }
+      ? { path: unixPath(address.path) }
       : { host: address.kind === 'ip' ? address.host : '127.0.0.1', port: address.port };
   const socket = net.connect({ ...options, allowHalfOpen: true } as net.NetConnectOpts);
   socket.pause();
