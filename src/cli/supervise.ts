@@ -55,6 +55,8 @@ class Supervisor {
   readonly #proxy: RunningProxy;
   #config: Config;
   #first: StopSignal | undefined;
+  /** Told twice to stop: what had not finished was reset. */
+  #forced = false;
   /** The last reload was. */
   #refused = false;
 
@@ -86,6 +88,7 @@ class Supervisor {
     try {
       await this.#proxy.closed;
       const cut = await this.#proxy.drain();
+      if (this.#forced) return EXIT.failed;
       const { logger } = this.#log;
       if (cut === 0) logger.info('stopped: all connections had finished');
       else logger.warn({ cut }, `stopped at the drain timeout: reset ${inWords(cut, 'connection')}`);
@@ -166,9 +169,9 @@ class Supervisor {
       { cut: open },
       `${signal} once more: ending at once, resetting ${inWords(open, 'connection')}`,
     );
-    const exit = (): never => process.exit(EXIT.failed);
-    setTimeout(exit, FORCED_EXIT_MS);
-    void this.#proxy.close().finally(exit);
+    this.#forced = true;
+    setTimeout(() => process.exit(EXIT.failed), FORCED_EXIT_MS);
+    void this.#proxy.close();
   }
 }
 

@@ -35,7 +35,7 @@ export const ENDINGS: Readonly<Record<Ending, string>> = {
   'proxy-header-timeout': 'the client sent no PROXY protocol header in time',
   'closed-before-header': 'the client closed before it had sent its PROXY protocol header',
   exhausted: 'this process or machine had no descriptor, memory or port left',
-  'drain-deadline': 'it was still open when the drain timeout ran out',
+  'drain-deadline': 'it was still open when the drain timeout ran out, or when the proxy was told to end at once',
   'internal-error': 'a bug in meshproxy; please report it',
 };
 

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { connectTo, startServer, startUnixServer } from '../fakes/net.js';
+import { connectTo, push, startServer, startUnixServer } from '../fakes/net.js';
 import { Program } from './program.js';
 
 const MIB = 1024 ** 2;
@@ -111,28 +111,7 @@ describe('readers that never read', () => {
       onTestFinished(() => void client.destroy());
       push(idle === 'servers' ? client : await upstream.accept());
     }
-    await untilStill(program, 'meshproxy_received_bytes_total', 'meshproxy_sent_bytes_total');
+    await program.still();
     expect(growth()).toBeLessThan(limit);
   });
-
-  function push(socket: Socket): void {
-    const chunk = Buffer.alloc(256 * 1024);
-    const pushMore = (): void => {
-      while (socket.write(chunk));
-    };
-    socket.on('drain', pushMore);
-    pushMore();
-  }
-
-  /** Until nothing moves any more: several answers of the proxy, each from another turn of its event loop, say the same. */
-  async function untilStill(program: Program, ...metrics: readonly string[]): Promise<void> {
-    let last: string | undefined;
-    for (let still = 0; still < 5; ) {
-      const values = await Promise.all(metrics.map((metric) => program.metric(metric)));
-      const now = values.join();
-      const moved = values.some((value) => value > 0);
-      still = moved && now === last ? still + 1 : 0;
-      last = now;
-    }
-  }
 });

@@ -197,6 +197,21 @@ export class Program {
       .reduce((sum, { value }) => sum + value, 0);
   }
 
+  /**
+   * Resolves when bytes have moved and no more do, as senders find whose readers do not read: several answers of the
+   * admin listener, each from another turn of the event loop, say the same.
+   */
+  async still(): Promise<void> {
+    const moved = async (): Promise<number> =>
+      (await this.metric('meshproxy_received_bytes_total')) + (await this.metric('meshproxy_sent_bytes_total'));
+    let last = 0;
+    for (let still = 0; still < 10; ) {
+      const now = await moved();
+      still = now > 0 && now === last ? still + 1 : 0;
+      last = now;
+    }
+  }
+
   /** Open descriptors, and resident bytes. Linux. */
   usage(): { descriptors: number; resident: number } {
     const kb = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1];

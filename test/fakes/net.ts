@@ -139,6 +139,16 @@ export async function fill(socket: net.Socket, chunk: Buffer, stillFor = 5): Pro
   return taken;
 }
 
+/** Writes as much as is taken, and more whenever there is room again, until the socket is closed. */
+export function push(socket: net.Socket): void {
+  const chunk = Buffer.alloc(256 * 1024);
+  const pushMore = () => {
+    while (!socket.destroyed && socket.write(chunk));
+  };
+  socket.on('drain', pushMore);
+  pushMore();
+}
+
 /** `Promise.withResolvers`, which Node 20 does not have. */
 export function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve: (value: T) => void = () => {};
