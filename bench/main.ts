@@ -106,7 +106,7 @@ async function main(): Promise<void> {
   const verdicts = judgeAll(results);
   const record = recordOf(facts, { results, sections, verdicts });
   if (settings.json) console.log(JSON.stringify(record, undefined, 2));
-  else console.log([describeRun(facts), ...sections.map(sectionMarkdown), targetsMarkdown(verdicts)].join('\n\n'));
+  else console.log([describeRun(facts), ...sections.map(sectionMarkdown), ...targetsMarkdown(verdicts)].join('\n\n'));
   for (const path of await writeResults(settings.out, record, facts, panelsOf(sections))) warn(`written: ${path}`);
   if (results.some(({ outcome }) => outcome.kind === 'failed')) process.exitCode = 1;
 }

@@ -102,6 +102,11 @@ async function measureCell(bench: Bench, { workload, peer }: PlannedCell): Promi
   }
 }
 
+/** Why, in one line. */
+function reasonOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim();
+}
+
 /** Runs the plan, telling `before` and `after` about each cell. A cell that fails is a result like any other. */
 export async function runPlan(
   bench: Bench,
@@ -114,7 +119,7 @@ export async function runPlan(
     before(cell, index);
     const outcome = await measureCell(bench, cell).then(
       (sample): Outcome => ({ kind: 'measured', sample }),
-      (error: unknown): Outcome => ({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) }),
+      (error: unknown): Outcome => ({ kind: 'failed', reason: reasonOf(error) }),
     );
     const result = { cell, outcome };
     results.push(result);

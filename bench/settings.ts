@@ -57,7 +57,7 @@ export function parseSettings(
 ): Settings {
   const program = new Command('npm run bench --')
     .description('Measures meshproxy side by side with its peers, on loopback, round by round.')
-    .option('--quick', 'one short round without rr1, rr256 and the cross-checks: a look, not a measurement', false)
+    .option('--quick', 'one short round without rr1, rr256 and the cross-checks: a look, not a measurement')
     .option('--only <workloads>', `of: ${workloads.join(', ')}`, list)
     .option('--peers <peers>', `of: ${peers.join(', ')}`, list)
     .option(
@@ -84,14 +84,14 @@ export function parseSettings(
     )
     .option('--no-pin', 'do not keep proxy and load on cores of their own')
     .option('--meshproxy-args <args>', 'further arguments for meshproxy, separated by spaces', '')
-    .option('--json', 'print the record as JSON in place of the tables', false)
+    .option('--json', 'print the record as JSON in place of the tables')
     .option('--out <folder>', 'where record and plot go', paths.results)
     .addHelpText('after', EXAMPLES)
     .parse(args, { from: 'user' });
   const options = program.opts();
   const base = options['quick'] === true ? QUICK : FULL;
   return {
-    quick: options['quick'],
+    quick: options['quick'] === true,
     only: options['only'],
     peers: options['peers'],
     rounds: options['rounds'] ?? base.rounds,
@@ -102,7 +102,7 @@ export function parseSettings(
     load: options['load'],
     pin: options['pin'],
     meshproxyArguments: options['meshproxyArgs'].split(/\s+/).filter((part: string) => part !== ''),
-    json: options['json'],
+    json: options['json'] === true,
     out: options['out'],
   };
 }

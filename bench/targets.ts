@@ -45,8 +45,10 @@ export function judge(target: Target, ratio: number | undefined): Verdict {
   return { target, ratio, outcome: met ? 'met' : 'missed' };
 }
 
+/** Judges the targets of those workloads that were run. */
 export function judgeAll(results: readonly CellResult[]): Verdict[] {
-  return targets.map((target) =>
-    judge(target, compare(results, target.workload, target.metric, 'meshproxy', target.against)),
-  );
+  const run = new Set(results.map(({ cell }) => cell.workload.name));
+  return targets
+    .filter(({ workload }) => run.has(workload))
+    .map((target) => judge(target, compare(results, target.workload, target.metric, 'meshproxy', target.against)));
 }

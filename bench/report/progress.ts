@@ -49,8 +49,8 @@ export function progressOn(stream: NodeJS.WriteStream, total: number): Progress 
   return {
     before({ workload, peer }, index) {
       const line = progressLine(index, total, performance.now() - startMs, `${workload.name} through ${peer.name}`);
-      // A line that wraps could not be erased again.
-      stream.write(ERASE_LINE + line.slice(0, stream.columns - 1));
+      // A line that wraps could not be erased again. Some terminals do not say how wide they are.
+      stream.write(ERASE_LINE + line.slice(0, (stream.columns || 80) - 1));
     },
     after(result) {
       if (result.outcome.kind === 'failed') stream.write(`${ERASE_LINE}${describeResult(result)}\n`);

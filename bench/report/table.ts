@@ -1,5 +1,6 @@
 /** The result as Markdown, for a person and for a commit message. */
 import type { Verdict } from '../targets.js';
+import type { Metric } from '../workloads/workload.js';
 import { type Figure, REFERENCES, type Row, type Section } from './summary.js';
 
 /** Three significant digits, thousands apart: 1 234, 56.7, 0.123. */
@@ -38,29 +39,28 @@ function notesOf(row: Row): string[] {
   return notes;
 }
 
-/** A workload: its heading, its table, and what went wrong. */
+/** A workload: its heading, its table, and what went wrong. Compared is with those references that took part. */
 export function sectionMarkdown(section: Section): string {
-  const head = [
-    '',
-    ...section.metrics.flatMap((m) => [m.heading, ...(m.compared ? REFERENCES.map((r) => `÷ ${r}`) : [])]),
-  ];
-  const body = section.rows.map((row) => [
-    row.peer,
+  const present = REFERENCES.filter((reference) => section.rows.some(({ peer }) => peer === reference));
+  const referencesOf = (metric: Metric) => (metric.compared ? present : []);
+  const head = section.metrics.flatMap((m) => [m.heading, ...referencesOf(m).map((reference) => `÷ ${reference}`)]);
+  const body = section.rows.map(({ peer, figures }) => [
+    peer,
     ...section.metrics.flatMap((metric) => {
-      const figure = row.figures[metric.key];
-      const ratios = metric.compared ? REFERENCES.map((reference) => formatRatio(figure?.ratios[reference])) : [];
-      return [formatFigure(figure), ...ratios];
+      const figure = figures[metric.key];
+      return [formatFigure(figure), ...referencesOf(metric).map((reference) => formatRatio(figure?.ratios[reference]))];
     }),
   ]);
   const notes = section.rows.flatMap(notesOf).map((note) => `\n\n${note}`);
-  return `### ${section.workload}: ${section.title}\n\n${markdownTable([head, ...body])}${notes.join('')}`;
+  return `### ${section.workload}: ${section.title}\n\n${markdownTable([['', ...head], ...body])}${notes.join('')}`;
 }
 
-/** The targets, each met, missed or not measured. */
-export function targetsMarkdown(verdicts: readonly Verdict[]): string {
+/** The targets, each met, missed or not measured; nothing where none concerns what was run. */
+export function targetsMarkdown(verdicts: readonly Verdict[]): string[] {
+  if (verdicts.length === 0) return [];
   const lines = verdicts.map(({ target, ratio, outcome }) => {
     const measured = ratio === undefined ? '' : `: ${ratio.toFixed(2)}`;
     return `- **${outcome}**${measured} (${target.title})`;
   });
-  return `### Targets\n\n${lines.join('\n')}`;
+  return [`### Targets\n\n${lines.join('\n')}`];
 }

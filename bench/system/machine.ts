@@ -8,6 +8,8 @@ export interface Machine {
   readonly memoryBytes: number;
   readonly kernel: string;
   readonly node: string;
+  /** TCP's congestion control, which has its share in the cost of every byte; `undefined` where /proc does not say. */
+  readonly congestionControl: string | undefined;
   /** The most descriptors that one process may have. */
   readonly descriptors: number;
 }
@@ -31,6 +33,7 @@ export async function describeMachine(): Promise<Machine> {
     memoryBytes: totalmem(),
     kernel: `${type()} ${release()}`,
     node: process.version,
+    congestionControl: await ask('cat', '/proc/sys/net/ipv4/tcp_congestion_control'),
     descriptors: limit === 'unlimited' ? 1_048_576 : Number(limit ?? FEWEST_DESCRIPTORS) || FEWEST_DESCRIPTORS,
   };
 }

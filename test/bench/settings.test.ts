@@ -95,6 +95,7 @@ Requests/sec:  28571.00
       units: 1000,
       seconds: 2,
     });
-    expect(() => parseIperf3('{"error":"the server is busy"}')).toThrow();
+    expect(() => parseIperf3('{"end":{},"error":"the server is busy"}')).toThrow('iperf3: the server is busy');
+    expect(() => parseIperf3('{}')).toThrow();
   });
 });
