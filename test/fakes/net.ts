@@ -143,7 +143,7 @@ export async function fill(socket: net.Socket, chunk: Buffer, stillFor = 5): Pro
 export function push(socket: net.Socket): void {
   const chunk = Buffer.alloc(256 * 1024);
   const pushMore = () => {
-    while (!socket.destroyed && socket.write(chunk));
+    while (socket.writable && socket.write(chunk));
   };
   socket.on('drain', pushMore);
   pushMore();
