@@ -203,7 +203,7 @@ class App implements RunningProxy {
           sources.set(name, await service.prepare(this.#sourcesOf(settings, config), askedDifferently));
         }),
       );
-      const listeners = await this.#plane.prepare(routesOf(config, services));
+      const listeners = await this.#plane.prepare(routesOf(config, services), limitsOf(config));
       if (this.#draining) {
         await listeners.discard();
         throw drainingError();
@@ -211,7 +211,6 @@ class App implements RunningProxy {
       for (const [name, settings] of Object.entries(config.services)) sources.get(name)?.commit(settings);
       for (const [name, service] of this.#services) if (!services.has(name)) service.stop();
       this.#services = services;
-      this.#plane.limits = limitsOf(config);
       await listeners.commit();
     } catch (error) {
       discard();

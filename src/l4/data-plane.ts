@@ -23,6 +23,7 @@ export interface Route {
   readonly service: Service;
 }
 
+/** The bounds of the whole process. Replaced as a whole by a reload. */
 export interface DataPlaneLimits {
   readonly maxConnections: number | undefined;
   readonly maxMemory: number;
@@ -60,9 +61,9 @@ export interface PreparedListeners {
 }
 
 export class DataPlane {
-  limits: DataPlaneLimits;
   readonly #options: DataPlaneOptions;
   readonly #memory: MemoryGauge;
+  #limits: DataPlaneLimits;
   #frontends = new Map<string, Frontend>();
   #around: Surroundings;
   #allowed = Number.POSITIVE_INFINITY;
@@ -72,7 +73,7 @@ export class DataPlane {
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
-    this.limits = options.limits;
+    this.#limits = options.limits;
     this.#memory = new MemoryGauge(options.clock);
     this.#around = this.#surroundings();
   }
@@ -87,7 +88,7 @@ export class DataPlane {
   }
 
   /** Binds what is new of `routes`; what is bound already stays as it is. Rejects, with nothing bound, where one cannot be. */
-  async prepare(routes: readonly Route[]): Promise<PreparedListeners> {
+  async prepare(routes: readonly Route[], limits: DataPlaneLimits): Promise<PreparedListeners> {
     const next = new Map<string, Frontend>();
     const bound: Frontend[] = [];
     const discard = async (): Promise<void> => {
@@ -97,7 +98,7 @@ export class DataPlane {
       for (const route of routes) {
         const key = keyOf(route);
         const known = this.#frontends.get(key);
-        const frontend = known ?? (await this.#bind(key, route));
+        const frontend = known ?? (await this.#bind(key, route, limits.sockets));
         if (!known) bound.push(frontend);
         next.set(key, frontend);
       }
@@ -112,6 +113,8 @@ export class DataPlane {
         if (frontend) frontend.route = route;
       }
       this.#frontends = next;
+      this.#limits = limits;
+      for (const { listener } of next.values()) listener.configure(limits.sockets);
       this.#around = this.#surroundings();
       await Promise.all(gone.map(({ listener }) => listener.close()));
       this.#countDescriptors();
@@ -139,10 +142,10 @@ export class DataPlane {
     await Promise.all([...this.#frontends.values()].map(({ listener }) => listener.close()));
   }
 
-  async #bind(key: string, route: Route): Promise<Frontend> {
+  async #bind(key: string, route: Route, sockets: SocketOptions): Promise<Frontend> {
     const { transport } = this.#options;
     const accept = (connection: Connection): void => void this.#accept(frontend, connection);
-    const listener = await transport.listen(route.settings.address, this.limits.sockets, accept);
+    const listener = await transport.listen(route.settings.address, sockets, accept);
     const frontend: Frontend = { key, listener, route, connections: 0 };
     return frontend;
   }
@@ -176,7 +179,7 @@ export class DataPlane {
   }
 
   #limitsOf(route: Route): Limits {
-    const { maxConnections, maxMemory } = this.limits;
+    const { maxConnections, maxMemory } = this.#limits;
     return { maxConnections, maxMemory, maxOfListener: route.settings.maxConnections };
   }
 
@@ -185,7 +188,7 @@ export class DataPlane {
     return {
       clock,
       transport,
-      sockets: this.limits.sockets,
+      sockets: this.#limits.sockets,
       observer,
       exhausted: () => this.#rest(),
       bug: onBug,
@@ -217,7 +220,7 @@ export class DataPlane {
     this.#pause();
     this.#resting ??= this.#options.clock.after(EXHAUSTED_REST_MS, () => {
       this.#resting = undefined;
-      this.#resume();
+      if (this.#options.live.size < this.#allowed) this.#resume();
     });
   }
 }

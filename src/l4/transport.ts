@@ -38,6 +38,8 @@ export interface Listener {
   /** Stops accepting without closing: clients wait in the kernel's queue. False where the platform cannot; both are idempotent. */
   pause(): boolean;
   resume(): void;
+  /** Other options for the connections that are accepted from now on; clients that wait in the kernel's queue notice nothing. */
+  configure(options: SocketOptions): void;
   /** Stops accepting for good; connections already accepted live on. Idempotent. */
   close(): Promise<void>;
 }

@@ -4,7 +4,7 @@ import { parseConfig } from '../../src/config/load.js';
 import type { ConfigInput } from '../../src/config/schema.js';
 import { type Address, formatAddress, type SocketAddress } from '../../src/core/address.js';
 import { MeshproxyError } from '../../src/core/errors.js';
-import { DataPlane } from '../../src/l4/data-plane.js';
+import { DataPlane, type DataPlaneLimits, type Route } from '../../src/l4/data-plane.js';
 import { LiveConnections } from '../../src/l4/live.js';
 import { Service } from '../../src/l4/service.js';
 import { streamsTransport } from '../../src/l4/streams/transport.js';
@@ -18,7 +18,6 @@ type ServiceInput = Partial<NonNullable<ConfigInput['services']>[string]>;
 export interface TestPlaneOptions {
   readonly listener?: ListenerInput;
   readonly service?: ServiceInput;
-  readonly limits?: { readonly maxConnections?: number; readonly maxMemory?: number };
   /** In place of the real transport's `dial`. */
   readonly dial?: Transport['dial'];
 }
@@ -32,6 +31,12 @@ export class TestPlane implements Observer {
   readonly bugs: unknown[] = [];
   readonly plane: DataPlane;
   readonly #waiting = new Set<() => void>();
+  #routes: readonly Route[] = [];
+  #limits: DataPlaneLimits = {
+    maxConnections: undefined,
+    maxMemory: Number.POSITIVE_INFINITY,
+    sockets: { keepaliveMs: 60_000, bufferSize: 65_536 },
+  };
 
   /** Listens on a free port of loopback in front of `upstreams`. */
   static async start(upstreams: readonly SocketAddress[], options: TestPlaneOptions = {}): Promise<TestPlane> {
@@ -52,9 +57,16 @@ export class TestPlane implements Observer {
       },
     };
     (await service.prepare([source])).commit(settings);
-    const listeners = await test.plane.prepare([{ name: 'web', settings: listener, service }]);
-    await listeners.commit();
+    test.#routes = [{ name: 'web', settings: listener, service }];
+    await test.limit(test.#limits);
     return test;
+  }
+
+  /** Puts other limits in force. */
+  async limit(limits: Partial<DataPlaneLimits>): Promise<void> {
+    this.#limits = { ...this.#limits, ...limits };
+    const listeners = await this.plane.prepare(this.#routes, this.#limits);
+    await listeners.commit();
   }
 
   constructor(options: TestPlaneOptions) {
@@ -63,11 +75,7 @@ export class TestPlane implements Observer {
       transport: options.dial ? { ...streamsTransport, dial: options.dial } : streamsTransport,
       live: this.live,
       observer: this,
-      limits: {
-        maxConnections: options.limits?.maxConnections,
-        maxMemory: options.limits?.maxMemory ?? Number.POSITIVE_INFINITY,
-        sockets: { keepaliveMs: 60_000, bufferSize: 65_536 },
-      },
+      limits: this.#limits,
       onPause: () => {},
       onBug: (error) => this.bugs.push(error),
     });

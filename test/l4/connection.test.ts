@@ -303,7 +303,7 @@ describe('the life of a connection', () => {
       const plane = await start([upstream.address]);
       const open = await client(plane);
       await plane.until(() => plane.live.size === 1);
-      plane.plane.limits = { ...plane.plane.limits, maxMemory: 1 };
+      await plane.limit({ maxMemory: 1 });
       expect((await readAll(await client(plane))).end).toBe('reset');
       expect(plane.refusals).toEqual(['max-memory']);
       open.end('goes on');

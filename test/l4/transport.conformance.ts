@@ -355,6 +355,22 @@ export function describeTransport(transport: Transport): void {
         }
       });
 
+      it('takes other options for what it accepts from then on, and turns nobody away meanwhile', async () => {
+        const connections: Connection[] = [];
+        const listener = await listen((connection) => {
+          connections.push(connection);
+          cleanups.push(() => connection.reset());
+        });
+        const clients = Array.from({ length: 20 }, async (_, index) => {
+          if (index % 5 === 0) listener.configure({ ...OPTIONS, bufferSize: 4096 * (1 + index) });
+          const client = await connectTo(listener.address);
+          cleanups.push(() => client.destroy());
+          return client;
+        });
+        await Promise.all(clients);
+        while (connections.length < clients.length) await new Promise((resolve) => setImmediate(resolve));
+      });
+
       it('stops accepting when it is closed; what was accepted lives on', async () => {
         const { promise, resolve } = withResolvers<Connection>();
         const listener = await listen(resolve);

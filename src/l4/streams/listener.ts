@@ -33,7 +33,7 @@ export async function listen(address: Address, options: SocketOptions, accept: A
 
 class StreamListener implements Listener {
   readonly address: Address;
-  readonly #options: SocketOptions;
+  #options: SocketOptions;
   readonly #accept: Accept;
   #server: Server;
   /**
@@ -77,6 +77,14 @@ class StreamListener implements Listener {
     this.#spare = duplicate(fd);
     this.#server = configure(this.#options, (socket) => this.#accept(accepted(socket, this.address)));
     this.#server.listen({ fd, backlog: BACKLOG });
+  }
+
+  configure(options: SocketOptions): void {
+    const { keepaliveMs, bufferSize } = this.#options;
+    if (options.keepaliveMs === keepaliveMs && options.bufferSize === bufferSize) return;
+    this.#options = options;
+    // Node fixes a server's options when it is made. One that cannot pause keeps them until it is bound anew.
+    if (this.#state === 'open' && this.pause()) this.resume();
   }
 
   async close(): Promise<void> {
