@@ -1,4 +1,7 @@
 /** `npm run bench`: meshproxy and its peers side by side. START HERE; README.md says how to read what it prints. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { loadEngine } from './load/engine.js';
 import { paths } from './paths.js';
 import { allPeers } from './peers/index.js';
@@ -12,6 +15,7 @@ import { parseSettings, type Settings, select } from './settings.js';
 import { ask, killAll } from './system/children.js';
 import { describeMachine, type Machine, pinningFor } from './system/machine.js';
 import { judgeAll } from './targets.js';
+import { idle } from './workloads/idle.js';
 import { workloads as allWorkloads } from './workloads/index.js';
 import type { Workload } from './workloads/workload.js';
 
@@ -51,9 +55,9 @@ async function fieldFor(settings: Settings): Promise<Field> {
 }
 
 /** As many idle connections as asked for, or as the descriptors of one process allow. */
-function idleConnections(wanted: number, machine: Machine): number {
+function idleConnections(wanted: number, machine: Machine, field: Field): number {
   const possible = mostConnections(machine.descriptors);
-  if (wanted > possible) {
+  if (wanted > possible && field.workloads.includes(idle)) {
     warn(
       `${possible} idle connections instead of ${wanted}: a process may have ${machine.descriptors} descriptors here; ulimit -Hn raises that`,
     );
@@ -61,17 +65,18 @@ function idleConnections(wanted: number, machine: Machine): number {
   return Math.min(wanted, possible);
 }
 
-async function benchFor(settings: Settings, machine: Machine): Promise<Bench> {
+async function benchFor(settings: Settings, machine: Machine, field: Field): Promise<Bench> {
   const hasTaskset = settings.pin && (await ask('taskset', '--version')) !== undefined;
   return {
     load: await loadEngine(settings.load, warn),
     pinning: pinningFor(machine.cores, hasTaskset),
     descriptors: machine.descriptors,
+    scratch,
     intensity: {
       seconds: settings.seconds,
       warmupSeconds: settings.warmupSeconds,
       rate: settings.rate,
-      idleConnections: idleConnections(settings.idleConnections, machine),
+      idleConnections: idleConnections(settings.idleConnections, machine, field),
     },
   };
 }
@@ -86,7 +91,7 @@ async function main(): Promise<void> {
   const field = await fieldFor(settings);
   for (const line of field.missing) warn(line);
   const machine = await describeMachine();
-  const bench = await benchFor(settings, machine);
+  const bench = await benchFor(settings, machine, field);
   const facts: RunFacts = {
     date: new Date(),
     machine,
@@ -111,7 +116,12 @@ async function main(): Promise<void> {
   if (results.some(({ outcome }) => outcome.kind === 'failed')) process.exitCode = 1;
 }
 
-process.on('exit', killAll);
+/** What peers write goes here, and with this program. */
+const scratch = mkdtempSync(join(tmpdir(), 'meshproxy-bench-'));
+process.on('exit', () => {
+  killAll();
+  rmSync(scratch, { recursive: true, force: true });
+});
 /** Exit code by signal: 128 and its number, as shells have it. */
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 for (const [signal, code] of Object.entries(SIGNALS)) process.on(signal, () => process.exit(code));

@@ -1,6 +1,5 @@
 /** The plan of a run, and its cells: one workload through one peer in one round each. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LoadEngine } from './load/engine.js';
 import { parseLoadResult } from './load/result.js';
@@ -34,6 +33,8 @@ export interface Bench {
   readonly pinning: Pinning;
   readonly intensity: Intensity;
   readonly descriptors: number;
+  /** A folder for what peers have to write. */
+  readonly scratch: string;
 }
 
 /** Past the time a client was given: connecting, the answers still due, and a machine that is busy with something else. */
@@ -80,7 +81,7 @@ function cellFor(bench: Bench, port: number, proxy: Child | undefined, started: 
 /** Starts upstream and proxy afresh, runs the workload, and ends what it started. */
 async function measureCell(bench: Bench, { workload, peer }: PlannedCell): Promise<Sample> {
   const started: Child[] = [];
-  const directory = await mkdtemp(join(tmpdir(), 'meshproxy-bench-'));
+  const directory = await mkdtemp(join(bench.scratch, 'cell-'));
   const serve = async (command: Command, cores: string | undefined, port: number) => {
     const child = await start(pinned(command, cores));
     started.push(child);

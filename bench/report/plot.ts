@@ -22,13 +22,17 @@ const STYLES: Readonly<Record<string, string>> = {
   meshproxy: 'stroke="#d55e00" stroke-width="3"',
 };
 const OTHER_STYLE = 'stroke="#cc79a7" stroke-width="2"';
+const GRID = 'stroke="#dddddd"';
+const AXIS = 'stroke="#333333"';
 const FONT = 'DejaVu Sans, Verdana, Arial, sans-serif';
 
 const COLUMNS = 2;
 const PANEL = { width: 620, height: 400 };
 /** Between a panel's edge and its axes: room for labels. */
-const MARGIN = { left: 84, right: 24, top: 44, bottom: 62 };
+const MARGIN = { left: 84, right: 36, top: 44, bottom: 62 };
 const HEADER_HEIGHT = 92;
+/** Labels nearer than this would run into each other. */
+const LABEL_DISTANCE = 42;
 
 function escaped(text: string): string {
   return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;').replace(/"/g, '&quot;');
@@ -56,35 +60,63 @@ function extent(curves: readonly Curve[]): { least: number; most: number; nines:
   };
 }
 
+/** Where a panel draws: the corners of its axes, and the scales between them. */
+interface Frame {
+  readonly x0: number;
+  readonly x1: number;
+  readonly y0: number;
+  readonly y1: number;
+  readonly nines: number;
+  readonly least: number;
+  readonly most: number;
+  x(nines: number): number;
+  y(ms: number): number;
+}
+
+function frameOf(curves: readonly Curve[], left: number, top: number): Frame {
+  const range = extent(curves);
+  const [x0, x1] = [left + MARGIN.left, left + PANEL.width - MARGIN.right];
+  const [y0, y1] = [top + PANEL.height - MARGIN.bottom, top + MARGIN.top];
+  const [x, y] = [linear(0, range.nines, x0, x1), logarithmic(range.least, range.most, y0, y1)];
+  return { ...range, x0, x1, y0, y1, x, y };
+}
+
+function drawAxes({ x0, x1, y0, y1, nines, least, most, x, y }: Frame): string[] {
+  const parts: string[] = [];
+  let labelled = Number.NEGATIVE_INFINITY;
+  for (const tick of percentileTicks(nines)) {
+    const at = x(tick.nines);
+    parts.push(rule(at, y0, at, y1, GRID));
+    if (at - labelled < LABEL_DISTANCE) continue;
+    parts.push(text(at, y0 + 18, tick.label, 'text-anchor="middle"'));
+    labelled = at;
+  }
+  for (const tick of logTicks(least, most)) {
+    parts.push(rule(x0, y(tick), x1, y(tick), GRID));
+    parts.push(text(x0 - 8, y(tick) + 4, formatLatency(tick), 'text-anchor="end"'));
+  }
+  const [labelX, labelY] = [x0 - 60, (y0 + y1) / 2];
+  const turned = `text-anchor="middle" transform="rotate(-90 ${labelX} ${labelY})"`;
+  return [
+    ...parts,
+    rule(x0, y0, x1, y0, AXIS),
+    rule(x0, y0, x0, y1, AXIS),
+    text((x0 + x1) / 2, y0 + 42, 'percentile', 'text-anchor="middle"'),
+    text(labelX, labelY, 'latency', turned),
+  ];
+}
+
+function drawCurve({ peer, points }: Curve, { x, y }: Frame): string {
+  const path = points.map(({ quantile, ms }) => `${x(ninesOf(quantile)).toFixed(1)},${y(ms).toFixed(1)}`).join(' ');
+  return `<polyline points="${path}" fill="none" stroke-linejoin="round" ${styleOf(peer)}/>`;
+}
+
 function drawPanel(panel: Panel, left: number, top: number): string {
   const curves = panel.curves.filter((curve) => curve.points.length > 0);
   const title = text(left + MARGIN.left, top + 24, panel.title, 'font-size="15" font-weight="bold"');
   if (curves.length === 0) return title;
-  const { least, most, nines } = extent(curves);
-  const [x0, x1] = [left + MARGIN.left, left + PANEL.width - MARGIN.right];
-  const [y0, y1] = [top + PANEL.height - MARGIN.bottom, top + MARGIN.top];
-  const x = linear(0, nines, x0, x1);
-  const y = logarithmic(least, most, y0, y1);
-  const grid = 'stroke="#dddddd"';
-  const parts = [title];
-  for (const tick of percentileTicks(nines)) {
-    parts.push(rule(x(tick.nines), y0, x(tick.nines), y1, grid));
-    parts.push(text(x(tick.nines), y0 + 18, tick.label, 'text-anchor="middle"'));
-  }
-  for (const tick of logTicks(least, most)) {
-    parts.push(rule(x0, y(tick), x1, y(tick), grid));
-    parts.push(text(x0 - 8, y(tick) + 4, formatLatency(tick), 'text-anchor="end"'));
-  }
-  parts.push(rule(x0, y0, x1, y0, 'stroke="#333333"'), rule(x0, y0, x0, y1, 'stroke="#333333"'));
-  parts.push(text((x0 + x1) / 2, y0 + 42, 'percentile', 'text-anchor="middle"'));
-  const [labelX, labelY] = [left + 24, (y0 + y1) / 2];
-  const turned = `text-anchor="middle" transform="rotate(-90 ${labelX} ${labelY})"`;
-  parts.push(text(labelX, labelY, 'latency', turned));
-  for (const { peer, points } of curves) {
-    const path = points.map(({ quantile, ms }) => `${x(ninesOf(quantile)).toFixed(1)},${y(ms).toFixed(1)}`).join(' ');
-    parts.push(`<polyline points="${path}" fill="none" stroke-linejoin="round" ${styleOf(peer)}/>`);
-  }
-  return parts.join('\n');
+  const frame = frameOf(curves, left, top);
+  return [title, ...drawAxes(frame), ...curves.map((curve) => drawCurve(curve, frame))].join('\n');
 }
 
 function drawLegend(peers: readonly string[], y: number): string {

@@ -44,9 +44,9 @@ export function niceBound(value: number, direction: 'down' | 'up'): number {
   return (step ?? 1) * decade;
 }
 
-/** Ticks of a logarithmic axis: powers of ten, and 2 and 5 times those where there is room (three decades or fewer). */
+/** Ticks of a logarithmic axis: powers of ten, and 2 and 5 times those where there is room (four decades or fewer). */
 export function logTicks(from: number, to: number): number[] {
-  const steps = to / from > 1_000 ? [1] : [1, 2, 5];
+  const steps = to / from > 10_000 ? [1] : [1, 2, 5];
   const ticks: number[] = [];
   for (let exponent = Math.floor(Math.log10(from)); exponent <= Math.ceil(Math.log10(to)); exponent++) {
     for (const step of steps) {
