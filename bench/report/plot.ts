@@ -32,7 +32,7 @@ const PANEL = { width: 620, height: 400 };
 const MARGIN = { left: 84, right: 36, top: 44, bottom: 62 };
 const HEADER_HEIGHT = 92;
 /** Labels nearer than this would run into each other. */
-const LABEL_DISTANCE = 42;
+const LABEL_DISTANCE = 36;
 
 function escaped(text: string): string {
   return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;').replace(/"/g, '&quot;');
