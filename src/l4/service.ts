@@ -107,7 +107,8 @@ export class Service {
       } else {
         upstream.failures += 1;
         upstream.lastError = snapshot.error.message;
-        this.#onFailure(source.upstream, snapshot.error);
+        // Where nothing is in force yet, who waits for the first answer tells why there is none.
+        if (upstream.endpoints.length > 0) this.#onFailure(source.upstream, snapshot.error);
         settle(snapshot.error);
       }
       if (this.#upstreams.get(source.upstream) === upstream) this.#rebuild();

@@ -14,6 +14,9 @@ export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.
 /** The Node that runs the program; `npm run test:versions` sets another than the one that runs the tests. */
 export const NODE = process.env['MESHPROXY_TEST_NODE'] ?? process.execPath;
 
+/** No line takes so long; short of a test's own limit, so that what did come is shown. */
+const LINE_MS = 45_000;
+
 export interface LogLine {
   readonly level: string;
   readonly msg: string;
@@ -101,21 +104,29 @@ export class Program {
     this.process.stderr?.pause();
   }
 
-  /** The first line of stderr that `wanted` takes, now or later, from line number `from` on. Rejects when the program ends without. */
+  /** The first line of stderr that `wanted` takes, now or later, from line number `from` on. Rejects where it does not come. */
   line(wanted: (line: string) => boolean, from = 0): Promise<string> {
     return new Promise((resolve, reject) => {
       let next = from;
-      const look = (): void => {
-        let line = this.lines[next];
-        while (line !== undefined && !wanted(line)) {
-          next += 1;
-          line = this.lines[next];
-        }
-        if (line === undefined && !this.#gone) return;
+      const settle = (done: () => void): void => {
+        clearTimeout(timer);
         this.#waiting.delete(look);
-        if (line !== undefined) resolve(line);
-        else reject(new Error(`the program ended (${this.process.exitCode}) without that line:\n${this.stderr}`));
+        done();
       };
+      const fail = (why: string): void =>
+        settle(() =>
+          reject(new Error(`the line that was waited for did not come: ${why}; there came:\n${this.stderr}`)),
+        );
+      const look = (): void => {
+        for (const line of this.lines.slice(next)) {
+          next += 1;
+          if (!wanted(line)) continue;
+          settle(() => resolve(line));
+          return;
+        }
+        if (this.#gone) fail(`the program ended (${this.process.exitCode ?? this.process.signalCode})`);
+      };
+      const timer = setTimeout(() => fail(`not within ${LINE_MS} ms`), LINE_MS);
       this.#waiting.add(look);
       look();
     });

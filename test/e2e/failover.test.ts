@@ -1,0 +1,71 @@
+import type { Socket } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { formatAddress, type IpAddress } from '../../src/core/address.js';
+import { startBlackHole } from '../fakes/black-hole.js';
+import { connectTo, readAll, startServer } from '../fakes/net.js';
+import { Program } from './program.js';
+
+async function startNamed(name: string): Promise<IpAddress> {
+  const server = await startServer((socket: Socket) => socket.end(name));
+  onTestFinished(() => server.close());
+  return server.address;
+}
+
+/** A port that nobody listens on any more. */
+async function startGone(): Promise<IpAddress> {
+  const server = await startServer();
+  server.close();
+  return server.address;
+}
+
+async function blackHole(): Promise<IpAddress> {
+  const hole = await startBlackHole();
+  onTestFinished(() => hole.close());
+  return hole.address;
+}
+
+async function ask(program: Program) {
+  const socket = await connectTo(await program.loopback());
+  socket.end();
+  const { bytes, end } = await readAll(socket);
+  return { answer: bytes.toString(), end };
+}
+
+describe('an upstream that', () => {
+  it('refuses is passed over for the next, and the client notices nothing', async () => {
+    const [gone, live] = [await startGone(), await startNamed('live')];
+    const program = Program.inFrontOf([gone, live]);
+    expect(await ask(program)).toEqual({ answer: 'live', end: 'end' });
+    expect(await program.accessLine()).toMatchObject({
+      endpoint: formatAddress(live),
+      ending: 'completed',
+      attempts: [
+        { endpoint: formatAddress(gone), error: expect.stringContaining('connection refused: nothing listens there') },
+        { endpoint: formatAddress(live) },
+      ],
+    });
+    const failed = { endpoint: formatAddress(gone), result: 'failed' };
+    expect(await program.metric('meshproxy_connect_attempts_total', failed)).toBe(1);
+  });
+
+  it('never answers is passed over after 2 s, or what --connect-timeout says', async () => {
+    const upstreams = [await blackHole(), await startNamed('live')];
+    const programs = [[], ['--connect-timeout', '100ms']].map((args) => Program.inFrontOf(upstreams, args));
+    const answers = await Promise.all(programs.map(ask));
+    expect(answers.map(({ answer }) => answer)).toEqual(['live', 'live']);
+    const errors = programs.map(async (program) => (await program.accessLine()).attempts?.[0]?.error);
+    expect(await Promise.all(errors)).toEqual([
+      expect.stringContaining('no answer within 2s'),
+      expect.stringContaining('no answer within 100ms'),
+    ]);
+  });
+
+  it('is the only one and dead costs its client a reset, and a line that says which endpoint and why', async () => {
+    const gone = await startGone();
+    const program = Program.inFrontOf([gone]);
+    expect(await ask(program)).toEqual({ answer: '', end: 'reset' });
+    expect((await program.accessLine()).ending).toBe('connect-failed');
+    const why = `${formatAddress(gone)}: connection refused: nothing listens there`;
+    await program.said(new RegExp(`no endpoint could be connected to \\(failed attempts: ${why}`));
+  });
+});
