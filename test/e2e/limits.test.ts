@@ -79,7 +79,6 @@ describe('a maximum of memory', () => {
   it('lets no connection in while the process uses more, and says so', async () => {
     // Less than a Node process needs to come up.
     const program = Program.inFrontOf([(await startGreeter()).address], ['--max-memory', '64MiB']);
-    expect(program.usage().resident).toBeGreaterThan(0);
     const address = await program.loopback();
     expect(program.usage().resident).toBeGreaterThan(64 * 1024 ** 2);
     expect(await openRefused(address)).toEqual({ bytes: 0, end: 'reset' });
