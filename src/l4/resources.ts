@@ -21,8 +21,12 @@ export class MemoryGauge {
   resident(): number {
     const now = this.#clock.now();
     if (now - this.#readAt >= SAMPLE_MS) {
-      this.#bytes = this.#read();
       this.#readAt = now;
+      try {
+        this.#bytes = this.#read();
+      } catch {
+        // The system tells by a file: with no descriptor left (EMFILE) there is no new reading, and the last one stands.
+      }
     }
     return this.#bytes;
   }

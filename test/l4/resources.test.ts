@@ -40,4 +40,16 @@ describe('memory gauge', () => {
     await clock.advance(1);
     expect(gauge.resident()).toBe(20);
   });
+
+  it('keeps its last reading where there is no descriptor left to take another', async () => {
+    const clock = new VirtualClock();
+    let read = (): number => 10;
+    const gauge = new MemoryGauge(clock, () => read());
+    expect(gauge.resident()).toBe(10);
+    read = () => {
+      throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+    };
+    await clock.advance(200);
+    expect(gauge.resident()).toBe(10);
+  });
 });

@@ -3,7 +3,7 @@
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { formatAddress, isLoopback, type SocketAddress } from '../../core/address.js';
 import type { CancelSignal } from '../../core/cancel.js';
-import { describeError, errnoOf, MeshproxyError } from '../../core/errors.js';
+import { describeError, MeshproxyError } from '../../core/errors.js';
 import { unixPath } from '../../core/unix-socket.js';
 import { classifyDisconnect } from '../disconnect.js';
 import type { SocketOptions, Transport } from '../transport.js';
@@ -75,8 +75,9 @@ function isSelfConnected(socket: Socket): boolean {
 
 function dialError(address: SocketAddress, cause: Error): MeshproxyError {
   const text = `${formatAddress(address)}: ${describeError(cause)}`;
-  // No address left to connect from is a shortage of ours; while binding, the same errno is a mistake.
-  const exhausted = classifyDisconnect(cause) === 'exhausted' || errnoOf(cause) === 'EADDRNOTAVAIL';
+  // EADDRNOTAVAIL is none of the shortages: it is a machine without IPv6 that dials `::1`, or the ports to this one
+  // endpoint are all in use; the next endpoint is as good as ever.
+  const exhausted = classifyDisconnect(cause) === 'exhausted';
   return new MeshproxyError(exhausted ? 'exhausted' : 'connect', text, { cause });
 }
 
