@@ -67,6 +67,28 @@ async function startDns(first: DnsReply): Promise<{ dns: DnsServer; reply: { now
 
 const SHORT = ['--dns-min-ttl', '100ms'];
 
+describe('an address', () => {
+  it.for([
+    ['127.0.0.1:0', '127.0.0.1'],
+    [':0', '127.0.0.1'],
+    [':0', '::1'],
+    ['[::1]:0', '::1'],
+  ] as const)('%s is listened on, and reached at %s', async ([listen, host], context) => {
+    context.skip(!hasIpv6 && host === '::1', NO_IPV6);
+    const port = await startOnEach(['127.0.0.1']);
+    const program = Program.inFrontOf([`:${port}`], [], { listen });
+    const socket = await connectTo({ kind: 'ip', host, port: await program.port() });
+    socket.end();
+    expect((await readAll(socket)).bytes.toString()).toBe('127.0.0.1');
+  });
+
+  it('[::1]:PORT is an upstream', async (context) => {
+    context.skip(!hasIpv6, NO_IPV6);
+    const port = await startOnEach(['::1']);
+    expect(await whereTo(Program.inFrontOf([`[::1]:${port}`]))).toBe('::1');
+  });
+});
+
 describe('localhost', () => {
   it('reaches a server that listens on IPv4 alone', async () => {
     const port = await startOnEach(['127.0.0.1']);
