@@ -10,6 +10,8 @@ export interface Libc {
   close(fd: number): number;
   /** The error pending on a socket (`SO_ERROR`), as an errno; 0 for none. Reading it clears it. */
   pendingError(fd: number): number;
+  /** How much freed memory the allocator keeps for itself instead of giving it back. glibc only; elsewhere it does nothing. */
+  keepFreedMemory(bytes: number): void;
 }
 
 type Callable = (...args: (number | Uint8Array)[]) => number;
@@ -22,6 +24,8 @@ const DARWIN = process.platform === 'darwin';
 const F_DUPFD_CLOEXEC = DARWIN ? 67 : 1030;
 const SOL_SOCKET = DARWIN ? 0xffff : 1;
 const SO_ERROR = DARWIN ? 0x1007 : 4;
+/** `mallopt(3)`. */
+const M_TRIM_THRESHOLD = -1;
 
 /** Memory that C writes to lives as long as the process: what only its address refers to would be collected. */
 const pinned = { value: Buffer.alloc(4), length: Buffer.alloc(4) };
@@ -43,7 +47,19 @@ function load(): Libc | undefined {
         const failed = getsockopt(fd, SOL_SOCKET, SO_ERROR, pinned.value, pinned.length) !== 0;
         return failed ? 0 : pinned.value.readInt32LE();
       },
+      keepFreedMemory(bytes) {
+        optional(() => self.func('int mallopt(int parameter, int value)'))?.(M_TRIM_THRESHOLD, bytes);
+      },
     };
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a C library may not have: musl has no `mallopt`. */
+function optional(bind: () => Callable): Callable | undefined {
+  try {
+    return bind();
   } catch {
     return undefined;
   }
