@@ -2,6 +2,7 @@
  * What no single value shows: whether the parts of a configuration fit together. It looks at what was written, not at
  * what was parsed, so that its problems are listed beside all others.
  */
+import { isIPv4 } from 'node:net';
 import { type Address, formatAddress, isLoopback, parseAddress } from '../core/address.js';
 import { formatDuration } from '../core/units.js';
 import type { Path } from './json-schema.js';
@@ -91,8 +92,26 @@ function loops(listener: Address, path: Path, service: unknown, name: string): P
 function reaches(upstream: Address, listener: Address): boolean {
   if (upstream.kind === 'unix' || listener.kind === 'unix') return formatAddress(upstream) === formatAddress(listener);
   if (upstream.port !== listener.port || listener.port === 0) return false;
-  const isHere = upstream.kind === 'any' || isLoopback(upstream);
-  return formatAddress(upstream) === formatAddress(listener) || (listener.kind === 'any' && isHere);
+  if (formatAddress(upstream) === formatAddress(listener)) return true;
+  return hostsDialled(upstream).some((host) => takes(listener, host));
+}
+
+/** As far as the text tells: what a name other than `localhost` stands for, only DNS knows. */
+function hostsDialled(upstream: Address): readonly string[] {
+  if (upstream.kind === 'ip') return [upstream.host];
+  return upstream.kind === 'any' || isLoopback(upstream) ? ['127.0.0.1', '::1'] : [];
+}
+
+function takes(listener: Address, host: string): boolean {
+  if (listener.kind === 'any') return isLoopbackHost(host);
+  if (listener.kind === 'name') return isLoopback(listener) && host === '127.0.0.1';
+  if (listener.kind === 'unix') return false;
+  if (listener.host === '::') return isLoopbackHost(host);
+  return listener.host === '0.0.0.0' ? isIPv4(host) && isLoopbackHost(host) : listener.host === host;
+}
+
+function isLoopbackHost(host: string): boolean {
+  return isLoopback({ kind: 'ip', host, port: 0 });
 }
 
 function sharedAddresses(listeners: readonly WrittenListener[], admin: unknown): Problem[] {

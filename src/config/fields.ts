@@ -62,7 +62,9 @@ export function duration({ min = 0, max = 365 * DAY_MS, off = false }: DurationB
     .transform((value, context) => {
       const ms = value === 0 || (off && value === 'off') ? 0 : parseDuration(value);
       const problem =
-        ms === undefined ? `is not a duration; ${unitAdvice(value) ?? advice}` : outside(ms, min, max, formatDuration);
+        ms === undefined
+          ? `is not a duration; ${unitAdvice(value) ?? advice}`
+          : outside(ms, off && ms === 0 ? 0 : min, max, formatDuration);
       if (ms !== undefined && problem === undefined) return ms;
       context.addIssue({ code: 'custom', message: `${show(value)} ${problem}`, input: value });
       return z.NEVER;

@@ -76,6 +76,8 @@ function prettyTo(target: DestinationStream, colorize: boolean): DestinationStre
     colorize: colorize && process.env['NO_COLOR'] === undefined,
     translateTime: 'SYS:HH:MM:ss.l',
     singleLine: true,
+    // A name from outside (a path in a PROXY header) must not begin a line of its own, nor turn one around.
+    messageFormat: (line, key) => String(line[key]).replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\ufffd'),
     // The access line says in its message what this field has for programs.
     ignore: 'connection',
   });

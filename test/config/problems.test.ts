@@ -55,6 +55,11 @@ const BAD: readonly (readonly [string, string, readonly string[]])[] = [
     ['1:15: drainTimeout: "30" is not a duration; write 30s or 30ms'],
   ],
   [
+    'a keepalive that the kernel, which counts in seconds, would take for none',
+    'limits: {keepalive: 900ms}',
+    ['1:21: limits.keepalive: "900ms" is too small; the least is 1s'],
+  ],
+  [
     'off where there is no off',
     'drainTimeout: off',
     ['1:15: drainTimeout: "off" is not a duration; write 250ms, 2s, 1m30s or 1h'],

@@ -49,10 +49,12 @@ test('pretty lines are for people: one line, and what the message says already i
 });
 
 test('control characters from outside cannot reach the terminal', () => {
-  const text = written({ level: 'info', format: 'pretty' }, ({ logger }) => logger.info('\u001b[2Jgone\u0007'));
+  const text = written({ level: 'info', format: 'pretty' }, ({ logger }) =>
+    logger.info('\u001b[2Jgone\u0007\nINFO: forged\u009b1m\u202e'),
+  );
   expect(text).toContain('gone');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  expect(text.trimEnd()).not.toMatch(/[\u0000-\u001f]/);
+  expect(text.trimEnd()).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
 });
 
 test('a destination that was given is written to at once, and nothing is dropped', () => {
