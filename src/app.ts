@@ -62,6 +62,9 @@ export async function startProxy(config: Config, options: ProxyOptions): Promise
   return app;
 }
 
+/** Between two pauses that the log tells of. The metric `meshproxy_listener_paused` tells of each. */
+const PAUSE_QUIET_MS = 10_000;
+
 class App implements RunningProxy {
   readonly closed: Promise<void>;
   readonly #log: Log;
@@ -81,6 +84,8 @@ class App implements RunningProxy {
   #readiness: Readiness = { kind: 'starting', reason: 'the listeners are not bound yet' };
   #reloading: Promise<void> = Promise.resolve();
   #draining: Promise<number> | undefined;
+  #tellsPause = true;
+  #toldPauseAt = Number.NEGATIVE_INFINITY;
 
   constructor(config: Config, { log, clock = systemClock, adminExplicit = true }: ProxyOptions) {
     this.#log = log;
@@ -263,7 +268,12 @@ class App implements RunningProxy {
 
   #tellPause(paused: boolean, connections: number): void {
     const { logger } = this.#log;
+    // At the limit the two take turns with every connection: one pair of lines now and then says it all.
+    const now = this.#clock.now();
+    if (paused) this.#tellsPause = now - this.#toldPauseAt >= PAUSE_QUIET_MS;
+    if (!this.#tellsPause) return;
     if (paused) {
+      this.#toldPauseAt = now;
       logger.warn(
         { connections },
         `accepting is paused: ${connections} connections use the descriptors of this process; raise its limit of open files (ulimit -n)`,

@@ -12,6 +12,7 @@ import { type Address, formatAddress } from '../core/address.js';
 import { MeshproxyError } from '../core/errors.js';
 import { parseSize } from '../core/units.js';
 import { adminUrl } from './announce.js';
+import { exitNow } from './exit.js';
 import { addFlags, readFlags } from './options.js';
 
 const NAMES = ['red', 'green', 'blue'] as const;
@@ -52,7 +53,7 @@ async function demo(flags: Flags): Promise<void> {
         for (const server of servers) server.closeIdleConnections();
       },
     });
-    process.exit(exitCode);
+    exitNow(exitCode);
   } catch (error) {
     throw withFlag(error);
   } finally {

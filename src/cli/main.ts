@@ -2,6 +2,7 @@
 /** The program: runs a command, and turns whatever it throws into words and an exit code. */
 import { CommanderError } from 'commander';
 import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
+import { exitNow } from './exit.js';
 import { SHORT_HELP } from './help.js';
 import { createProgram } from './program.js';
 import { EXIT, exitCodeOf, formatError, hasColours, wantsStack } from './report.js';
@@ -45,4 +46,5 @@ process.on('uncaughtException', (error) => {
 void main(args).then((code) => {
   // What a command has set by itself stays.
   process.exitCode ||= code;
+  if (code === EXIT.failed) exitNow(code);
 });

@@ -4,6 +4,7 @@ import { FLAG_NAMES, type Flags } from '../config/flags.js';
 import { type Loaded, loadFile, loadFlags } from '../config/load.js';
 import { nearest } from '../config/problems.js';
 import { MeshproxyError } from '../core/errors.js';
+import { exitNow } from './exit.js';
 import { addFlags, readFlags } from './options.js';
 
 const NAME = 'run';
@@ -42,7 +43,7 @@ async function run(flags: Flags, file: string | undefined): Promise<void> {
   const { supervise } = await import('./supervise.js');
   const load = async (): Promise<Loaded> =>
     withListener(await (file === undefined ? loadFlags(flags) : loadFile(file, flags)), file);
-  process.exit(await supervise({ load, file }));
+  exitNow(await supervise({ load, file }));
 }
 
 /** A file may do without, for flags can bring listeners; a proxy may not. */

@@ -9,6 +9,7 @@ import { MeshproxyError } from '../core/errors.js';
 import { formatDuration } from '../core/units.js';
 import { createLogger, type Log } from '../telemetry/logger.js';
 import { announce, inWords } from './announce.js';
+import { exitNow } from './exit.js';
 import { latest } from './latest.js';
 import { EXIT } from './report.js';
 import { judgeSignal, type StopSignal } from './signals.js';
@@ -170,7 +171,7 @@ class Supervisor {
       `${signal} once more: ending at once, resetting ${inWords(open, 'connection')}`,
     );
     this.#forced = true;
-    setTimeout(() => process.exit(EXIT.failed), FORCED_EXIT_MS);
+    setTimeout(() => exitNow(EXIT.failed), FORCED_EXIT_MS);
     void this.#proxy.close();
   }
 }

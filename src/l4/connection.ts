@@ -51,16 +51,18 @@ class Stop extends Error {
 /** Serves one admitted connection until both its sides are closed. Never rejects. */
 export async function serve(live: LiveConnection, listener: ListenerConfig, service: Service, around: Surroundings) {
   around.observer.opened(live);
+  let upstream: Connection | undefined;
   try {
     const header = await identify(live, listener, around);
     live.service = service.name;
     const { settings } = service;
-    const upstream = await connect(live, service, around);
+    upstream = await connect(live, service, around);
     greet(live, upstream, settings, header);
     const end = await relay(live, upstream, settings, around);
     account(live, around, endingOf(end, live), end.kind === 'local' ? undefined : describeEnd(end));
   } catch (error) {
     live.downstream.reset();
+    upstream?.reset();
     if (error instanceof Stop) return account(live, around, error.ending, error.detail);
     around.bug(error);
     account(live, around, 'internal-error', describeError(error));
@@ -212,7 +214,8 @@ async function relay(live: LiveConnection, upstream: Connection, settings: Servi
   live.relayedTo = upstream;
   live.phase = 'relaying';
   const startedAt = clock.now();
-  const moved = (): number => client.bytesRead + upstream.bytesRead;
+  // What a slow reader takes out of the kernel's buffers moves too, long after it was read here.
+  const moved = (): number => client.bytesRead + upstream.bytesRead - client.bytesUnsent - upstream.bytesUnsent;
   const timers: Timer[] = [];
   const watch = (timeoutMs: number, ending: Ending): void => {
     if (timeoutMs > 0) timers.push(watchIdle(clock, timeoutMs, moved, () => live.cut(ending)));

@@ -5,7 +5,7 @@ const LOOKS = 4;
 
 /**
  * Calls `onIdle` once, when `moved()` has not changed for `timeoutMs`. Costs nothing per byte: it looks now and then.
- * @param moved a count that grows with every byte that moves
+ * @param moved a figure that changes with every byte that moves
  */
 export function watchIdle(clock: Clock, timeoutMs: number, moved: () => number, onIdle: () => void): Timer {
   let last = moved();

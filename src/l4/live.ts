@@ -42,7 +42,7 @@ export class LiveConnection implements ConnectionRecord {
     this.downstream = downstream;
     this.openedAt = clock.wall();
     this.startedAt = clock.now();
-    this.peer = downstream.remote === undefined ? 'unix' : formatAddress(downstream.remote);
+    this.peer = nameOf(downstream);
     this.client = this.peer;
   }
 
@@ -68,6 +68,12 @@ export class LiveConnection implements ConnectionRecord {
     this.#step?.abort();
     this.downstream.reset();
   }
+}
+
+/** A client that is gone by the time it is accepted has no address any more; one on a unix socket never had. */
+function nameOf({ remote, local }: Connection): string {
+  if (remote !== undefined) return formatAddress(remote);
+  return local?.kind === 'unix' ? 'unix' : 'unknown';
 }
 
 export class LiveConnections {

@@ -66,6 +66,8 @@ export interface Connection {
   /** Bytes taken from the kernel, and handed to it, so far. */
   readonly bytesRead: number;
   readonly bytesWritten: number;
+  /** Of what was written, how much the peer has not taken yet, as far as the system tells. Costs a system call. */
+  readonly bytesUnsent: number;
   /**
    * Resolves with everything received and not yet consumed once that is at least `atLeast` bytes; with less only
    * after the peer's end of stream. Rejects `disconnected` on a reset and `aborted` by the signal. What it returns is

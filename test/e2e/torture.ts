@@ -125,10 +125,11 @@ export class Torture {
 
   async #play(plan: Plan, port: number): Promise<Outcome> {
     const server = new Promise<Seen>((resolve) => this.#servers.set(plan.id, resolve));
-    const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    const localAddress = sourceOf(plan);
+    const socket = net.connect({ port, host: '127.0.0.1', localAddress, allowHalfOpen: true, noDelay: true });
     socket.pause();
     await once(socket, 'connect');
-    const clientAddress = `127.0.0.1:${socket.localPort}`;
+    const clientAddress = `${localAddress}:${socket.localPort}`;
     const header = Buffer.alloc(HEADER);
     header.writeUInt32BE(plan.id);
     socket.write(header);
@@ -150,6 +151,11 @@ export class Torture {
     socket.write(GREETING);
     resolve(await play(socket, plan.server, plan.client.bytes, id * 13 + 2, id * 7 + 1));
   }
+}
+
+/** An address of loopback's for each plan: ports alone come round again within a thousand connections. */
+function sourceOf({ id }: Plan): string {
+  return process.platform === 'linux' ? `127.1.${id >> 8}.${id & 0xff}` : '127.0.0.1';
 }
 
 function bytesAt(offset: number, length: number): Buffer {

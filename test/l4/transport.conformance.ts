@@ -91,6 +91,22 @@ export function describeTransport(transport: Transport): void {
         expect([far.bytesRead, far.bytesWritten]).toEqual([50_000, 1000]);
       });
 
+      it('tells what a reader has not taken yet, and that it takes it', async () => {
+        const { client, server, near, end } = await relayed();
+        server.end(Buffer.alloc(8 * 1024 * 1024));
+        client.end();
+        await readAll(server);
+        const half = 4 * 1024 * 1024;
+        const taken = (): number => near.bytesWritten - near.bytesUnsent;
+        expect(near.bytesUnsent).toBeGreaterThan(0);
+        expect(taken()).toBeLessThan(2 * half);
+        await readExactly(client, half);
+        // The kernel's acknowledgement comes a little after the bytes.
+        while (taken() < half) await new Promise((resolve) => setImmediate(resolve));
+        await readAll(client);
+        await end;
+      });
+
       it('passes a client half-close on to the server, and the answer comes back after it', async () => {
         const { client, server, end, events } = await relayed();
         client.end('question');
@@ -171,6 +187,14 @@ export function describeTransport(transport: Transport): void {
         const [atClient, result] = await Promise.all([readAll(client), end]);
         expect(atClient.end).toBe('reset');
         expect(result).toMatchObject({ kind: 'reset', by: 'peer' });
+      });
+
+      it('passes a reset on while it holds the sender back and the reader never reads', async () => {
+        const { client, server, end } = await relayed();
+        await fill(server, Buffer.alloc(256 * 1024));
+        server.resetAndDestroy();
+        expect(await end).toMatchObject({ kind: 'reset', by: 'peer' });
+        client.destroy();
       });
 
       it('passes a reset on to a side that has already half-closed', async () => {

@@ -10,6 +10,10 @@ export interface Libc {
   close(fd: number): number;
   /** The error pending on a socket (`SO_ERROR`), as an errno; 0 for none. Reading it clears it. */
   pendingError(fd: number): number;
+  /** Bytes that were handed to a TCP socket and that its peer has not acknowledged (`SIOCOUTQ`). Linux; 0 elsewhere. */
+  unacknowledged(fd: number): number;
+  /** Ends the process at once: no handler runs, and no thread is waited for. */
+  exitNow(code: number): void;
   /** How much freed memory the allocator keeps for itself instead of giving it back. glibc only; elsewhere it does nothing. */
   keepFreedMemory(bytes: number): void;
 }
@@ -24,6 +28,8 @@ const DARWIN = process.platform === 'darwin';
 const F_DUPFD_CLOEXEC = DARWIN ? 67 : 1030;
 const SOL_SOCKET = DARWIN ? 0xffff : 1;
 const SO_ERROR = DARWIN ? 0x1007 : 4;
+/** `tcp(7)`. */
+const SIOCOUTQ = 0x5411;
 /** `mallopt(3)`. */
 const M_TRIM_THRESHOLD = -1;
 
@@ -38,6 +44,8 @@ function load(): Libc | undefined {
     const self = koffi.load(null);
     const fcntl = self.func('int fcntl(int fd, int command, int argument)');
     const close = self.func('int close(int fd)');
+    const exit = self.func('void _exit(int code)');
+    const ioctl = self.func('int ioctl(int fd, unsigned long request, void *value)');
     const getsockopt = self.func('int getsockopt(int fd, int level, int name, void *value, void *length)');
     return {
       dup: (fd) => fcntl(fd, F_DUPFD_CLOEXEC, 3),
@@ -47,6 +55,11 @@ function load(): Libc | undefined {
         const failed = getsockopt(fd, SOL_SOCKET, SO_ERROR, pinned.value, pinned.length) !== 0;
         return failed ? 0 : pinned.value.readInt32LE();
       },
+      unacknowledged(fd) {
+        if (process.platform !== 'linux') return 0;
+        return ioctl(fd, SIOCOUTQ, pinned.value) === 0 ? pinned.value.readInt32LE() : 0;
+      },
+      exitNow: (code) => void exit(code),
       keepFreedMemory(bytes) {
         optional(() => self.func('int mallopt(int parameter, int value)'))?.(M_TRIM_THRESHOLD, bytes);
       },

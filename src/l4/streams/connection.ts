@@ -4,9 +4,10 @@ import type { Socket } from 'node:net';
 import type { SocketAddress } from '../../core/address.js';
 import type { CancelSignal } from '../../core/cancel.js';
 import { MeshproxyError } from '../../core/errors.js';
+import { libc } from '../native/libc.js';
 import type { Connection, RelayEnd, RelayEvents } from '../transport.js';
 import { Relay } from './relay.js';
-import { endOfStreamError, localAddress, remoteAddress } from './socket.js';
+import { descriptorOf, endOfStreamError, localAddress, remoteAddress } from './socket.js';
 
 const EMPTY: Uint8Array = new Uint8Array(0);
 
@@ -53,6 +54,11 @@ export class StreamConnection implements Connection {
 
   get bytesWritten(): number {
     return this.socket.bytesWritten;
+  }
+
+  get bytesUnsent(): number {
+    const fd = descriptorOf(this.socket);
+    return this.socket.writableLength + (fd === undefined ? 0 : (libc()?.unacknowledged(fd) ?? 0));
   }
 
   peek(atLeast: number, signal: CancelSignal): Promise<Uint8Array> {

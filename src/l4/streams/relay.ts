@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import { classifyDisconnect } from '../disconnect.js';
 import type { RelayEnd, RelayEvents } from '../transport.js';
 import type { StreamConnection } from './connection.js';
+import { holdBack, letGo } from './paused.js';
 
 const EMPTY = Buffer.alloc(0);
 
@@ -46,10 +47,10 @@ export class Relay {
         tellFirst();
         tellFirst = undefined;
       }
-      if (!sink.write(chunk)) source.pause();
+      if (!sink.write(chunk)) holdBack(source);
     };
     source.on('data', forward);
-    sink.on('drain', () => source.resume());
+    sink.on('drain', () => letGo(source));
     from.onEnd = () => this.#passOnEnd(sink);
     source.resume();
     if (from.held.length > 0) forward(from.held);
