@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { MAIN, NODE, Program } from '../e2e/program.js';
-import { connectTo, startServer, type TestServer } from '../fakes/net.js';
+import { connectTo, readAll, startServer, type TestServer } from '../fakes/net.js';
 
 /** Tests may run under npm, which the program can tell. */
 const NO_NPM = { npm_lifecycle_event: undefined };
