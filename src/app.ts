@@ -123,7 +123,7 @@ class App implements RunningProxy {
       await this.#shut();
       throw error;
     }
-    this.#readiness = { kind: 'ready' };
+    if (!this.#draining) this.#readiness = { kind: 'ready' };
   }
 
   get listeners() {
@@ -168,7 +168,7 @@ class App implements RunningProxy {
 
   async close(): Promise<void> {
     const drained = this.drain(0);
-    this.#live.cutAll('drain-deadline');
+    this.#plane.cutAll();
     await drained;
   }
 
@@ -180,10 +180,9 @@ class App implements RunningProxy {
         if (admin !== this.#admin) await admin?.close();
         throw error;
       });
-      if (admin !== this.#admin) {
-        await this.#admin?.close();
-        this.#admin = admin;
-      }
+      const before = this.#admin;
+      this.#admin = admin;
+      if (admin !== before) await before?.close();
       this.#reloads.applied += 1;
       this.#refused = undefined;
     } catch (error) {
@@ -201,13 +200,20 @@ class App implements RunningProxy {
       for (const prepared of sources.values()) prepared.discard();
     };
     try {
-      await Promise.all(
+      // All of them are awaited: one that is prepared after another has failed must be discarded too.
+      const outcomes = await Promise.allSettled(
         Object.entries(config.services).map(async ([name, settings]) => {
           const service = this.#services.get(name) ?? this.#createService(name, settings);
           services.set(name, service);
           sources.set(name, await service.prepare(this.#sourcesOf(settings, config), askedDifferently));
         }),
       );
+      const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+      if (failed) throw failed.reason;
+      // A new listener accepts as soon as it is bound: a service that is new has its endpoints before that.
+      for (const [name, settings] of Object.entries(config.services)) {
+        if (!this.#services.has(name)) sources.get(name)?.commit(settings);
+      }
       const listeners = await this.#plane.prepare(routesOf(config, services), limitsOf(config));
       if (this.#draining) {
         await listeners.discard();

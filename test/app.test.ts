@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Address, type ConfigInput, createProxy, type EmbeddedProxy } from '../src/index.js';
+import { startDnsServer } from './fakes/dns-server.js';
 import { connectTo, readAll, readExactly, startServer, type TestServer } from './fakes/net.js';
 
 describe('a running proxy', () => {
@@ -139,5 +140,43 @@ describe('a running proxy', () => {
     await proxy.close();
     await drained;
     expect((await readAll(live)).end).toBe('reset');
+  });
+
+  it('serves every client from the moment that a listener is bound, also of a service that is new', async () => {
+    const a = await server('a');
+    const proxy = await start(web([a.url]));
+    const port = await startServer();
+    const address = { ...port.address };
+    port.close();
+    const listeners: ConfigInput['listeners'] = { fresh: { address: `127.0.0.1:${address.port}`, service: 'fresh' } };
+    for (let i = 0; i < 20; i += 1) listeners[`later${i}`] = { address: 'localhost:0', service: 'fresh' };
+    const reloaded = proxy.reload({ listeners, services: { fresh: { upstreams: [a.url] } } });
+    let settled = false;
+    void reloaded.then(() => {
+      settled = true;
+    });
+    const answers = new Set<string>();
+    while (!settled) answers.add(await ask(address).catch(() => 'not bound yet'));
+    expect([...answers].filter((answer) => answer !== 'a' && answer !== 'not bound yet')).toEqual([]);
+    expect(await ask(address)).toBe('a');
+  });
+
+  it('leaves no look-up behind where a reload was refused', async () => {
+    const a = await server('a');
+    const names = await startDnsServer((_, name) =>
+      name.startsWith('bad') ? 'nxdomain' : { addresses: ['127.0.0.1'], ttl: 0 },
+    );
+    cleanups.push(() => names.close());
+    const dns = { servers: [names.address], minTtl: '100ms' };
+    const port = a.address.port;
+    const asked = (name: string): number => names.queries.filter((query) => query.startsWith(name)).length;
+    const config: ConfigInput = { ...web([`marker.test:${port}`]), dns };
+    const proxy = await start(config);
+    const services = { ...config.services, bad: { upstreams: ['bad.test:1'] }, other: { upstreams: ['other.test:1'] } };
+    await expect(proxy.reload({ ...config, services })).rejects.toMatchObject({ code: 'resolve' });
+    const before = asked('other');
+    // The name that is in force is asked for again and again; one that is not, no more.
+    await names.asked(names.queries.length + 12);
+    expect(asked('other')).toBe(before);
   });
 });

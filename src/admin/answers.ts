@@ -133,8 +133,13 @@ export function configAnswer({ telemetry, config }: AdminSource): unknown {
 const SECRET = /(secret|password|passphrase|token|credential|privatekey|apikey)s?$/i;
 
 function shownValue(key: string, value: unknown): unknown {
-  if (SECRET.test(key) && value !== undefined && value !== null) return '(hidden)';
+  if (SECRET.test(key) && isPlainValue(value)) return '(hidden)';
   return value;
+}
+
+/** Not a whole section: a service may be called auth-token. */
+function isPlainValue(value: unknown): boolean {
+  return typeof value === 'string' || typeof value === 'number' || Array.isArray(value);
 }
 
 function isoTime(ms: number): string {

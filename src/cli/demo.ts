@@ -121,6 +121,8 @@ function whatToTry({ listeners, admin }: RunningProxy): string {
   const address = listeners[0]?.address;
   const url = address === undefined ? '' : demoUrl(address);
   const ofAdmin = admin === undefined ? '' : ` --admin ${formatAddress(admin)}`;
+  // Started by `npm start` in a clone, the program is not on the PATH.
+  const program = process.env['npm_lifecycle_event'] === 'start' ? 'npm start --' : 'meshproxy';
   const lines = [
     ['curl', `${url}/`, 'red, green and blue answer in turn'],
     ['curl', `${url}/slow`, `an answer that takes ${SLOW_MS / 1000} s; see it among the open connections`],
@@ -130,10 +132,10 @@ function whatToTry({ listeners, admin }: RunningProxy): string {
     ...(admin === undefined
       ? []
       : [
-          ['meshproxy', `connections${ofAdmin}`, 'what is open now, where it went and why'],
-          ['meshproxy', `latency${ofAdmin}`, 'how long connecting and answering took'],
+          [program, `connections${ofAdmin}`, 'what is open now, where it went and why'],
+          [program, `latency${ofAdmin}`, 'how long connecting and answering took'],
         ]),
-  ].map(([program, args, what]) => [`${program} ${args}`, what] as const);
+  ].map(([command, args, what]) => [`${command} ${args}`, what] as const);
   const width = Math.max(...lines.map(([command]) => command.length));
   const listed = lines.map(([command, what]) => `  ${command.padEnd(width)}  ${what}\n`).join('');
   const page = admin === undefined ? '' : `\nWatch it on ${adminUrl(admin)}`;

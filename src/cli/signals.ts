@@ -1,4 +1,4 @@
-/** What a signal to stop means, given those before it. Pure; `run.ts` acts on it. */
+/** What a signal to stop means, given those before it. Pure; `supervise.ts` acts on it. */
 
 export interface StopSignal {
   readonly signal: NodeJS.Signals;

@@ -3,7 +3,7 @@
  *
  *   accept -> admit -> identify -> route -> pick -> dial -> relay -> account
  *
- * `frontend.ts` accepts and admits; `serve` tells the rest. Every step is a call into a module that can be read and
+ * `data-plane.ts` accepts and admits; `serve` tells the rest. Every step is a call into a module that can be read and
  * tested alone. A step that cannot go on throws a `Stop`, which says how the connection ended, in one place.
  */
 

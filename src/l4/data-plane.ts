@@ -70,6 +70,8 @@ export class DataPlane {
   #paused = false;
   #resting: Timer | undefined;
   #draining = false;
+  /** How many connections the end of the drain has reset. */
+  #cut = 0;
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
@@ -126,14 +128,16 @@ export class DataPlane {
   async drain(timeoutMs: number): Promise<number> {
     await this.stopAccepting();
     const { clock, live } = this.#options;
-    let cut = 0;
-    const deadline = clock.after(timeoutMs, () => {
-      cut = live.size;
-      live.cutAll('drain-deadline');
-    });
+    const deadline = clock.after(timeoutMs, () => this.cutAll());
     await live.empty();
     deadline.cancel();
-    return cut;
+    return this.#cut;
+  }
+
+  /** Resets what is open. */
+  cutAll(): void {
+    this.#cut += this.#options.live.size;
+    this.#options.live.cutAll('drain-deadline');
   }
 
   async stopAccepting(): Promise<void> {
@@ -174,7 +178,7 @@ export class DataPlane {
       total: this.#options.live.size,
       ofListener: frontend.connections,
       allowedByDescriptors: this.#allowed,
-      residentBytes: () => this.#memory.resident(),
+      residentBytes: () => this.#memory.resident(this.#limits.maxMemory),
     };
   }
 

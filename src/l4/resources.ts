@@ -1,35 +1,69 @@
 /** What this process has to live on: memory and descriptors. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { Clock } from '../core/clock.js';
+import { libc } from './native/libc.js';
 
 /** Reading the resident size costs some 20 µs: under a flood of connections it is read this often at most. */
 const SAMPLE_MS = 200;
+
+/** A forced collection stops the process for tens of milliseconds: this often at most, and only past the limit. */
+const RECLAIM_MS = 5000;
 
 /** A reading of the resident memory, taken when asked for and kept for a moment. An idle process samples nothing. */
 export class MemoryGauge {
   readonly #clock: Clock;
   readonly #read: () => number;
+  readonly #reclaim: () => void;
   #bytes = 0;
   #readAt = Number.NEGATIVE_INFINITY;
+  #reclaimedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(clock: Clock, read: () => number = process.memoryUsage.rss) {
+  constructor(clock: Clock, read: () => number = process.memoryUsage.rss, reclaim: () => void = reclaimMemory) {
     this.#clock = clock;
     this.#read = read;
+    this.#reclaim = reclaim;
   }
 
-  resident(): number {
+  /**
+   * Resident bytes. Where that is `limit` or more, what is garbage is given back first: a proxy that turns everybody
+   * away allocates nothing, so nothing would be collected, and it would never get below its limit again.
+   */
+  resident(limit: number): number {
     const now = this.#clock.now();
     if (now - this.#readAt >= SAMPLE_MS) {
       this.#readAt = now;
-      try {
-        this.#bytes = this.#read();
-      } catch {
-        // The system tells by a file: with no descriptor left (EMFILE) there is no new reading, and the last one stands.
-      }
+      this.#sample();
+    }
+    if (this.#bytes >= limit && now - this.#reclaimedAt >= RECLAIM_MS) {
+      this.#reclaimedAt = now;
+      this.#reclaim();
+      this.#sample();
     }
     return this.#bytes;
   }
+
+  #sample(): void {
+    try {
+      this.#bytes = this.#read();
+    } catch {
+      // The system tells by a file: with no descriptor left (EMFILE) there is no new reading, and the last one stands.
+    }
+  }
+}
+
+let collect: (() => void) | undefined;
+
+/** Collects garbage, and gives what the allocator keeps back to the system. */
+function reclaimMemory(): void {
+  if (collect === undefined) {
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as () => void;
+  }
+  collect();
+  libc()?.releaseFreedMemory();
 }
 
 /** Room for a garbage collector's peaks and for the kernel's own buffers, which count against a control group too. */

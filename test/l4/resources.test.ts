@@ -26,6 +26,8 @@ describe('connections allowed by descriptors', () => {
   });
 });
 
+const LIMIT = 1e9;
+
 describe('memory gauge', () => {
   it('reads when asked, and not again for a moment', async () => {
     const clock = new VirtualClock();
@@ -34,22 +36,43 @@ describe('memory gauge', () => {
       reads += 1;
       return reads * 10;
     });
-    expect([gauge.resident(), gauge.resident()]).toEqual([10, 10]);
+    expect([gauge.resident(LIMIT), gauge.resident(LIMIT)]).toEqual([10, 10]);
     await clock.advance(199);
-    expect(gauge.resident()).toBe(10);
+    expect(gauge.resident(LIMIT)).toBe(10);
     await clock.advance(1);
-    expect(gauge.resident()).toBe(20);
+    expect(gauge.resident(LIMIT)).toBe(20);
   });
 
   it('keeps its last reading where there is no descriptor left to take another', async () => {
     const clock = new VirtualClock();
     let read = (): number => 10;
     const gauge = new MemoryGauge(clock, () => read());
-    expect(gauge.resident()).toBe(10);
+    expect(gauge.resident(LIMIT)).toBe(10);
     read = () => {
       throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
     };
     await clock.advance(200);
-    expect(gauge.resident()).toBe(10);
+    expect(gauge.resident(LIMIT)).toBe(10);
+  });
+
+  it('gives back what is garbage before it says that the limit is reached, but not all the time', () => {
+    const clock = new VirtualClock();
+    let bytes = 200;
+    let reclaimed = 0;
+    const gauge = new MemoryGauge(
+      clock,
+      () => bytes,
+      () => {
+        reclaimed += 1;
+        if (reclaimed === 2) bytes = 50;
+      },
+    );
+    expect([gauge.resident(100), gauge.resident(100), reclaimed]).toEqual([200, 200, 1]);
+    clock.advance(4999);
+    expect([gauge.resident(100), reclaimed]).toEqual([200, 1]);
+    clock.advance(1);
+    expect([gauge.resident(100), reclaimed]).toEqual([50, 2]);
+    clock.advance(10_000);
+    expect([gauge.resident(100), reclaimed]).toEqual([50, 2]);
   });
 });

@@ -16,6 +16,8 @@ export interface Libc {
   exitNow(code: number): void;
   /** How much freed memory the allocator keeps for itself instead of giving it back. glibc only; elsewhere it does nothing. */
   keepFreedMemory(bytes: number): void;
+  /** Gives back what the allocator has kept. glibc only. */
+  releaseFreedMemory(): void;
 }
 
 type Callable = (...args: (number | Uint8Array)[]) => number;
@@ -62,6 +64,9 @@ function load(): Libc | undefined {
       exitNow: (code) => void exit(code),
       keepFreedMemory(bytes) {
         optional(() => self.func('int mallopt(int parameter, int value)'))?.(M_TRIM_THRESHOLD, bytes);
+      },
+      releaseFreedMemory() {
+        optional(() => self.func('int malloc_trim(size_t pad)'))?.(0);
       },
     };
   } catch {

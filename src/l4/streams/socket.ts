@@ -1,5 +1,6 @@
 /** What is asked of Node's sockets beside their streams. */
 import type { Socket } from 'node:net';
+import { getSystemErrorName } from 'node:util';
 import type { SocketAddress } from '../../core/address.js';
 import { libc } from '../native/libc.js';
 
@@ -19,8 +20,10 @@ export function descriptorOf(holder: object): number | undefined {
  */
 export function endOfStreamError(socket: Socket): Error | undefined {
   const fd = descriptorOf(socket);
-  if (fd === undefined || (libc()?.pendingError(fd) ?? 0) === 0) return undefined;
-  return Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+  const errno = fd === undefined ? 0 : (libc()?.pendingError(fd) ?? 0);
+  if (errno === 0) return undefined;
+  const code = getSystemErrorName(-errno);
+  return Object.assign(new Error(`read ${code}`), { code });
 }
 
 export function remoteAddress(socket: Socket): SocketAddress | undefined {
