@@ -5,7 +5,7 @@ import http from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { IpAddress } from '../../src/core/address.js';
-import { readAll } from '../fakes/net.js';
+import { connectTo, readAll } from '../fakes/net.js';
 import { MAIN, NODE, Program } from './program.js';
 
 interface HttpServer {
@@ -178,9 +178,14 @@ describe('meshproxy demo', () => {
     expect(hints.length).toBe(6);
 
     const slow = paste(command('/slow'));
-    await expect
-      .poll(async () => (await paste(command('meshproxy connections'))).output)
-      .toMatch(/client +listener +endpoint.*\n127\.0\.0\.1:\d+ +default +127\.0\.0\.1:\d+ +relaying/);
+    // The others come after it, so that the three colours are three in a row.
+    await expect.poll(() => demo.metric('meshproxy_connections_opened_total')).toBe(1);
+    const open = await connectTo(await demo.loopback());
+    const row = new RegExp(`127\\.0\\.0\\.1:${open.localPort} +default +127\\.0\\.0\\.1:\\d+ +relaying`);
+    const list = command('meshproxy connections');
+    await expect.poll(async () => (await paste(list)).output).toMatch(row);
+    open.end();
+    await readAll(open);
     const colours = [];
     for (let i = 0; i < 3; i += 1) colours.push(await paste(command('in turn')));
     expect(new Set(colours.map(({ output }) => output)).size).toBe(3);
@@ -193,7 +198,7 @@ describe('meshproxy demo', () => {
     demo.kill('SIGINT');
     expect(await demo.exit()).toBe(0);
     expect(demo.accessLines.map(({ ending }) => ending).toSorted()).toEqual([
-      ...Array.from({ length: 5 }, () => 'completed'),
+      ...Array.from({ length: 6 }, () => 'completed'),
       'upstream-reset',
     ]);
     expect(Math.max(...demo.accessLines.map(({ bytesSent }) => bytesSent))).toBeGreaterThan(1024 ** 3);

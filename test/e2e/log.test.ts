@@ -109,6 +109,6 @@ describe('the log', () => {
     await expect.poll(() => program.metric('meshproxy_connections_closed_total')).toBe(CONNECTIONS);
     program.kill('SIGTERM');
     expect(await program.exit()).toBe(0);
-    expect(program.accessLines.length).toBeLessThan(CONNECTIONS);
+    expect(program.lines.length).toBeLessThan(CONNECTIONS);
   });
 });
