@@ -92,9 +92,13 @@ const listener = z.strictObject({
   ...listenerSettings,
 });
 
+const upstream = address.refine((value) => value.kind === 'unix' || value.port !== 0, {
+  message: 'there is no port to connect to: 0 is for listening',
+});
+
 const service = z.strictObject({
   upstreams: z
-    .array(address)
+    .array(upstream)
     .min(1, 'a service needs at least one upstream')
     .describe('Its endpoints: host:port, [v6]:port, unix:/path, or a name, which stands for all of its addresses.'),
   ...serviceSettings,

@@ -22,7 +22,7 @@ export type ErrorCode =
   | 'resolve'
   /** An endpoint that cannot be reached. */
   | 'connect'
-  /** No descriptor, no memory, no port left in this process or machine: not the far side's fault. */
+  /** No descriptor, no memory left in this process or machine: not the far side's fault. */
   | 'exhausted'
   /** Something took longer than it may. */
   | 'timeout'

@@ -34,7 +34,7 @@ export const ENDINGS: Readonly<Record<Ending, string>> = {
   'bad-proxy-header': 'the client did not send a valid PROXY protocol header',
   'proxy-header-timeout': 'the client sent no PROXY protocol header in time',
   'closed-before-header': 'the client closed before it had sent its PROXY protocol header',
-  exhausted: 'this process or machine had no descriptor, memory or port left',
+  exhausted: 'this process or machine had no descriptor or memory left',
   'drain-deadline': 'it was still open when the drain timeout ran out, or when the proxy was told to end at once',
   'internal-error': 'a bug in meshproxy; please report it',
 };

@@ -6,6 +6,8 @@ import { formatDuration } from '../../src/core/units.js';
 import { address } from '../core/arbitraries.js';
 
 export const written = address.map(formatAddress);
+/** Port 0 is for listening only. */
+const dialled = address.filter((it) => it.kind === 'unix' || it.port !== 0).map(formatAddress);
 
 /** Written by hand: no unit is left out, as many as one likes are used. */
 export const durationText = (min: number, max = 86_400_000) => fc.integer({ min, max }).map(formatDuration);
@@ -43,7 +45,7 @@ const serviceSettings = {
 const services = fc.dictionary(
   name,
   fc.record(
-    { upstreams: fc.array(written, { minLength: 1, maxLength: 3 }), ...serviceSettings },
+    { upstreams: fc.array(dialled, { minLength: 1, maxLength: 3 }), ...serviceSettings },
     { requiredKeys: ['upstreams'] },
   ),
   { minKeys: 1, maxKeys: 4 },
