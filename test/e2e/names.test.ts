@@ -130,7 +130,7 @@ describe('a name', () => {
     const went: string[] = [];
     for (let i = 0; i < 6; i += 1) went.push(await whereTo(program));
     expect(went).toEqual([...hosts, ...hosts]);
-    expect(dns.queries.toSorted()).toEqual(['app.test A', 'app.test AAAA']);
+    expect(new Set(dns.queries)).toEqual(new Set(['app.test A', 'app.test AAAA']));
   });
 
   it('moves when its answer has expired; connections that are open stay where they are', async () => {
@@ -150,8 +150,10 @@ describe('a name', () => {
     const port = await startOnEach(['127.0.0.2']);
     const { dns } = await startDns({ addresses: ['127.0.0.2'], ttl: 3600 });
     const program = Program.inFrontOf([`app.test:${port}`], ['--dns-server', dns.address, ...SHORT]);
+    await program.port();
+    const asked = dns.queries.length;
     for (let i = 0; i < 20; i += 1) await whereTo(program);
-    expect(dns.queries.length).toBe(2);
+    expect(dns.queries.length).toBe(asked);
   });
 
   it('that vanishes keeps its last answer, which is told, until there is another', async () => {
