@@ -78,9 +78,10 @@ export function defaultMaxMemory(): number {
 
 /** A connection holds one descriptor on each side. */
 const PER_CONNECTION = 2;
-/** Races of addresses, admin clients, name servers, files: what may be open beside connections, at most. */
+/** What may be open beside connections: the admin's 64 clients, and a few for name servers, files and races of addresses. */
+const MIN_RESERVE = 64 + 12;
+/** With more connections more races go on at a time, but never so many that this is not enough. */
 const MAX_RESERVE = 128;
-const MIN_RESERVE = 12;
 const RESERVE_SHARE = 0.1;
 
 /**

@@ -11,7 +11,7 @@ import { VirtualClock } from '../fakes/clock.js';
 describe('connections allowed by descriptors', () => {
   it('is two descriptors a connection, less what is in use and a reserve', () => {
     expect(connectionsAllowed(20_000, 30)).toBe(Math.floor((20_000 - 30 - 128) / 2));
-    expect(connectionsAllowed(64, 22)).toBe(Math.floor((64 - 22 - 12) / 2));
+    expect(connectionsAllowed(256, 22)).toBe(Math.floor((256 - 22 - 76) / 2));
   });
 
   it('is one at least, and without bound where the system names no limit', () => {
