@@ -37,8 +37,8 @@ export interface EmbeddedProxy extends Omit<RunningProxy, 'reload' | 'refuse'> {
 export async function createProxy(config: ConfigInput): Promise<EmbeddedProxy> {
   const parsed = parseConfig(embedded(config));
   const log: Log = createLogger(parsed.log);
-  const proxy = await startProxy(parsed, { log }).catch((error: unknown) => {
-    log.close();
+  const proxy = await startProxy(parsed, { log }).catch(async (error: unknown) => {
+    await log.close();
     throw error;
   });
   void proxy.closed.then(() => log.close());

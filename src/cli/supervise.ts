@@ -77,7 +77,7 @@ class Supervisor {
       supervised.started?.(proxy);
       return new Supervisor(supervised, proxy, config, log);
     } catch (error) {
-      log.close();
+      await log.close();
       throw error;
     }
   }
@@ -95,8 +95,8 @@ class Supervisor {
       else logger.warn({ cut }, `stopped at the drain timeout: reset ${inWords(cut, 'connection')}`);
       return EXIT.ok;
     } finally {
+      await this.#log.close();
       process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
-      this.#log.close();
     }
   }
 

@@ -34,6 +34,8 @@ export class LogSink {
   #timer: NodeJS.Timeout | undefined;
   #retryMs = RETRY_MS.first;
   #dropped = 0;
+  #closed = false;
+  #onWritten: (() => void) | undefined;
 
   /** A pipe or socket there should not block, or the process's exit can hang on a reader that stalls. */
   constructor(fd: number) {
@@ -57,8 +59,23 @@ export class LogSink {
   }
 
   /**
-   * Writes everything queued before it returns, as far as its reader lets it within a second. For the last
-   * moments of the process: what a thread is writing just then is left to it, and the exit waits for that.
+   * Resolves when everything is written, as far as its reader lets it within a second or two. Waits for what a thread
+   * is writing just then, which an exit that waits for no thread would lose. What comes later waits for `flushSync`.
+   */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#writing) {
+      await new Promise<void>((resolve) => {
+        this.#onWritten = resolve;
+        setTimeout(resolve, LAST_WAIT_MS).unref();
+      });
+    }
+    this.flushSync();
+  }
+
+  /**
+   * Writes everything queued before it returns, as far as its reader lets it within a second. For the last moments of
+   * the process. What a thread is writing just then is left to it.
    */
   flushSync(): void {
     clearTimeout(this.#timer);
@@ -85,13 +102,14 @@ export class LogSink {
   }
 
   #flush(): void {
-    const chunk = this.#writing ? undefined : this.#next();
+    const chunk = this.#writing || this.#closed ? undefined : this.#next();
     if (chunk === undefined) return;
     this.#writing = true;
     write(this.#fd, chunk.bytes, (error, written) => {
       this.#writing = false;
       if (error === null) this.#keepRest(chunk, written);
-      else if (this.#failed(chunk, error)) return this.#schedule(this.#retryMs);
+      else if (this.#failed(chunk, error) && !this.#closed) return this.#schedule(this.#retryMs);
+      this.#onWritten?.();
       this.#flush();
     });
   }

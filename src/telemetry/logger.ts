@@ -18,8 +18,8 @@ export interface Log {
   dropped(): number;
   /** Writes out what is still held back. The process's exit does so too. */
   flushSync(): void;
-  /** Flushes, and forgets about the process's exit. For a program that makes more than one log in its life. */
-  close(): void;
+  /** Resolves when all is written, as far as its reader lets it within moments, and forgets about the process's exit. */
+  close(): Promise<void>;
 }
 
 const STDERR = 2;
@@ -36,7 +36,7 @@ export function createLogger(options: LogOptions, destination?: DestinationStrea
   const to = (target: DestinationStream): Logger =>
     pino(settings(options.level), pretty ? prettyTo(target, terminal) : target);
   if (destination !== undefined) {
-    return { logger: to(destination), dropped: () => 0, flushSync: () => {}, close: () => {} };
+    return { logger: to(destination), dropped: () => 0, flushSync: () => {}, close: async () => {} };
   }
   const sink = new LogSink(STDERR);
   const flushSync = (): void => sink.flushSync();
@@ -45,8 +45,8 @@ export function createLogger(options: LogOptions, destination?: DestinationStrea
     logger: to(sink),
     dropped: () => sink.dropped,
     flushSync,
-    close() {
-      flushSync();
+    async close() {
+      await sink.close();
       process.off('exit', flushSync);
     },
   };

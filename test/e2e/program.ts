@@ -39,6 +39,7 @@ export class Program {
   readonly #waiting = new Set<() => void>();
   readonly #exited: Promise<number | string>;
   #gone = false;
+  #unread = false;
 
   /** Starts the program; it is ended with the test that started it. */
   constructor(args: readonly string[], { env, cwd, prefix = [] }: ProgramOptions = {}) {
@@ -58,9 +59,10 @@ export class Program {
         this.#lookAgain();
       });
     }
+    const closed = once(this.process, 'close');
     this.#exited = once(this.process, 'exit').then(async ([code, signal]) => {
       // What it said last is still on its way, unless the test has stopped reading.
-      if (this.process.stderr?.isPaused() === false) await once(this.process, 'close');
+      if (!this.#unread) await closed;
       this.#gone = true;
       this.#lookAgain();
       return code ?? signal;
@@ -101,6 +103,7 @@ export class Program {
 
   /** From here on nobody reads what the program writes to stderr. */
   stopReading(): void {
+    this.#unread = true;
     this.process.stderr?.pause();
   }
 

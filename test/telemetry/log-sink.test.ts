@@ -1,9 +1,15 @@
 import { execFileSync } from 'node:child_process';
+import { pbkdf2 } from 'node:crypto';
 import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { LogSink } from '../../src/telemetry/log-sink.js';
+
+const derive = promisify(pbkdf2);
+/** More than a sink collects lines for. */
+const GATHER_MS = 50;
 
 const { O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 
@@ -73,6 +79,19 @@ test('flushSync has written everything when it returns', () => {
   sink.flushSync();
   expect(readFileSync(path, 'utf8')).toBe(lines.join(''));
   expect(sink.dropped).toBe(0);
+});
+
+test('closing loses nothing that a thread has yet to write', async () => {
+  const { path, fd } = file('log');
+  const sink = new LogSink(fd);
+  sink.write('handed to a thread\n');
+  // With each of Node's threads busy, what is handed to them has to wait.
+  const busy = Promise.all(Array.from({ length: 16 }, () => derive('secret', 'salt', 50_000, 64, 'sha512')));
+  await new Promise((resolve) => setTimeout(resolve, 2 * GATHER_MS));
+  sink.write('said last\n');
+  await sink.close();
+  expect(readFileSync(path, 'utf8')).toBe('handed to a thread\nsaid last\n');
+  await busy;
 });
 
 test('a reader that stalls costs lines, which are counted, and neither memory nor time', async () => {

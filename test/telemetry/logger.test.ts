@@ -66,8 +66,8 @@ test('a destination that was given is written to at once, and nothing is dropped
   log.close();
 });
 
-test('a closed log leaves nothing behind in the process', () => {
+test('a closed log leaves nothing behind in the process', async () => {
   const before = process.listenerCount('exit');
-  createLogger({ level: 'info', format: 'json' }).close();
+  await createLogger({ level: 'info', format: 'json' }).close();
   expect(process.listenerCount('exit')).toBe(before);
 });
