@@ -1,44 +1,25 @@
 /** Binds the admin's HTTP server to an address as people write it. */
-import { chmod, unlink } from 'node:fs/promises';
+import { chmod } from 'node:fs/promises';
 import type { ListenOptions, Server } from 'node:net';
 import { type Address, formatAddress } from '../core/address.js';
 import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
-import { isAbstract, isStaleSocket, unixPath } from '../core/unix-socket.js';
+import { boundAddress, listenOptions, overStaleSocket } from '../core/listen.js';
+import { isAbstract } from '../core/unix-socket.js';
 
 /** The owner and the group: who may change the proxy's files may look at it. */
 const SOCKET_MODE = 0o660;
 
 /** Resolves with the address as bound: with the real port where 0 was asked for. Rejects `listen`. */
 export async function bind(server: Server, address: Address): Promise<Address> {
-  const where = listenOptions(address);
   try {
-    await listen(server, where).catch(async (error: unknown) => {
-      if (address.kind !== 'unix' || errnoOf(error) !== 'EADDRINUSE' || !(await isStaleSocket(address.path)))
-        throw error;
-      await unlink(address.path);
-      await listen(server, where);
-    });
+    const where = await listenOptions(address);
+    await overStaleSocket(address, () => listen(server, where));
     if (address.kind === 'unix' && !isAbstract(address.path)) await chmod(address.path, SOCKET_MODE);
   } catch (error) {
     server.close();
     throw listenError(address, error);
   }
-  const bound = server.address();
-  if (address.kind === 'unix' || bound === null || typeof bound === 'string') return address;
-  return { ...address, port: bound.port };
-}
-
-function listenOptions(address: Address): ListenOptions {
-  switch (address.kind) {
-    case 'unix':
-      return { path: unixPath(address.path) };
-    case 'any':
-      return { port: address.port };
-    case 'ip':
-      return { host: address.host, port: address.port };
-    case 'name':
-      return { host: address.name, port: address.port };
-  }
+  return boundAddress(server, address);
 }
 
 function listen(server: Server, where: ListenOptions): Promise<void> {

@@ -1,11 +1,9 @@
 /** A listening socket of Node's that can be paused, which Node's own cannot. */
 
-import { lookup } from 'node:dns/promises';
-import { unlink } from 'node:fs/promises';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { type Address, formatAddress } from '../../core/address.js';
 import { describeError, errnoOf, MeshproxyError } from '../../core/errors.js';
-import { isStaleSocket, unixPath } from '../../core/unix-socket.js';
+import { boundAddress, listenOptions, overStaleSocket } from '../../core/listen.js';
 import { libc } from '../native/libc.js';
 import type { Connection, Listener, SocketOptions } from '../transport.js';
 import { StreamConnection } from './connection.js';
@@ -25,18 +23,14 @@ type Accept = (connection: Connection) => void;
 
 export async function listen(address: Address, options: SocketOptions, accept: Accept): Promise<Listener> {
   libc()?.keepFreedMemory(KEPT_FREED_BYTES);
-  const where = await bindOptions(address);
-  try {
-    return await StreamListener.open(address, where, options, accept);
-  } catch (error) {
-    if (address.kind !== 'unix' || errnoOf(error) !== 'EADDRINUSE' || !(await isStaleSocket(address.path))) {
+  const where = await listenOptions(address).catch((error: unknown) => {
+    throw resolveError(address, error);
+  });
+  return overStaleSocket(address, () => StreamListener.open(address, where, options, accept)).catch(
+    (error: unknown) => {
       throw listenError(address, error);
-    }
-    await unlink(address.path);
-    return await StreamListener.open(address, where, options, accept).catch((again: unknown) => {
-      throw listenError(address, again);
-    });
-  }
+    },
+  );
 }
 
 class StreamListener implements Listener {
@@ -53,12 +47,7 @@ class StreamListener implements Listener {
 
   static async open(address: Address, where: ListenOptions, options: SocketOptions, accept: Accept) {
     const server = await serve(where, options, (socket) => accept(accepted(socket, address)));
-    const bound = server.address();
-    const real: Address =
-      address.kind === 'unix' || bound === null || typeof bound === 'string'
-        ? address
-        : { ...address, port: bound.port };
-    return new StreamListener(real, server, options, accept);
+    return new StreamListener(boundAddress(server, address), server, options, accept);
   }
 
   private constructor(address: Address, server: Server, options: SocketOptions, accept: Accept) {
@@ -106,10 +95,9 @@ class StreamListener implements Listener {
   }
 }
 
+/** Only a unix socket's own address is known here; the kernel tells the others. */
 function accepted(socket: Socket, listener: Address): StreamConnection {
-  return listener.kind === 'unix'
-    ? new StreamConnection(socket, listener, undefined)
-    : new StreamConnection(socket, undefined, undefined);
+  return new StreamConnection(socket, listener.kind === 'unix' ? listener : undefined, undefined);
 }
 
 function configure(options: SocketOptions, onSocket: (socket: Socket) => void): Server {
@@ -143,26 +131,11 @@ function duplicate(fd: number | undefined): number | undefined {
   return copy < 0 ? undefined : copy;
 }
 
-async function bindOptions(address: Address): Promise<ListenOptions> {
-  switch (address.kind) {
-    case 'unix':
-      return { path: unixPath(address.path) };
-    case 'any':
-      return { port: address.port };
-    case 'ip':
-      return { host: address.host, port: address.port };
-    case 'name': {
-      // IPv4 first: who writes localhost means what most of its clients dial.
-      const found = await lookup(address.name, { all: true }).catch((error: unknown) => {
-        throw new MeshproxyError('resolve', `cannot listen on ${formatAddress(address)}: ${describeError(error)}`, {
-          cause: error,
-          hint: 'listen on an address of this machine, or on :PORT for all of them',
-        });
-      });
-      const host = (found.find(({ family }) => family === 4) ?? found[0])?.address;
-      return { host, port: address.port };
-    }
-  }
+function resolveError(address: Address, cause: unknown): MeshproxyError {
+  return new MeshproxyError('resolve', `cannot listen on ${formatAddress(address)}: ${describeError(cause)}`, {
+    cause,
+    hint: 'listen on an address of this machine, or on :PORT for all of them',
+  });
 }
 
 function listenError(address: Address, cause: unknown): MeshproxyError {
