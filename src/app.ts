@@ -1,5 +1,4 @@
 /** The composition root: builds a running proxy from a `Config`, and owns the order of start, reload and drain. */
-import { createRequire } from 'node:module';
 import { type AdminServer, startAdmin } from './admin/server.js';
 import type { AdminSource, Readiness } from './admin/source.js';
 import { redact } from './config/redact.js';
@@ -7,6 +6,7 @@ import type { Config, ServiceConfig } from './config/schema.js';
 import { type Address, formatAddress } from './core/address.js';
 import { type Clock, systemClock } from './core/clock.js';
 import { describeError, errnoOf, MeshproxyError } from './core/errors.js';
+import { VERSION } from './core/version.js';
 import { createSource } from './discovery/create.js';
 import { DataPlane, type Route } from './l4/data-plane.js';
 import { LiveConnections } from './l4/live.js';
@@ -14,11 +14,10 @@ import { defaultMaxMemory } from './l4/resources.js';
 import { type PreparedSources, Service } from './l4/service.js';
 import { streamsTransport } from './l4/streams/transport.js';
 import type { Log } from './telemetry/logger.js';
+import { PauseLog } from './telemetry/pause-log.js';
 import type { ConnectionRecord } from './telemetry/record.js';
 import type { ProxyStatus } from './telemetry/status.js';
 import { Telemetry } from './telemetry/telemetry.js';
-
-export const VERSION: string = createRequire(import.meta.url)('../package.json').version;
 
 export interface ProxyOptions {
   readonly log: Log;
@@ -62,9 +61,6 @@ export async function startProxy(config: Config, options: ProxyOptions): Promise
   return app;
 }
 
-/** Between two pauses that the log tells of. The metric `meshproxy_listener_paused` tells of each. */
-const PAUSE_QUIET_MS = 10_000;
-
 class App implements RunningProxy {
   readonly closed: Promise<void>;
   readonly #log: Log;
@@ -84,8 +80,6 @@ class App implements RunningProxy {
   #readiness: Readiness = { kind: 'starting', reason: 'the listeners are not bound yet' };
   #reloading: Promise<void> = Promise.resolve();
   #draining: Promise<number> | undefined;
-  #tellsPause = true;
-  #toldPauseAt = Number.NEGATIVE_INFINITY;
 
   constructor(config: Config, { log, clock = systemClock, adminExplicit = true }: ProxyOptions) {
     this.#log = log;
@@ -101,13 +95,14 @@ class App implements RunningProxy {
       live: () => this.#live,
       status: () => this.#status(),
     });
+    const pauses = new PauseLog(log.logger, clock);
     this.#plane = new DataPlane({
       clock,
       transport: streamsTransport,
       live: this.#live,
       observer: this.#telemetry,
       limits: limitsOf(config),
-      onPause: (paused, connections) => this.#tellPause(paused, connections),
+      onPause: (paused, connections) => pauses.changed(paused, connections),
       onBug: (err) => log.logger.error({ err }, 'a bug in meshproxy ended a connection; please report it'),
     });
     this.closed = new Promise((resolve) => {
@@ -210,16 +205,19 @@ class App implements RunningProxy {
       );
       const failed = outcomes.find((outcome) => outcome.status === 'rejected');
       if (failed) throw failed.reason;
+      const commit = (isWanted: (service: string) => boolean): void => {
+        for (const [name, settings] of Object.entries(config.services)) {
+          if (isWanted(name)) sources.get(name)?.commit(settings);
+        }
+      };
       // A new listener accepts as soon as it is bound: a service that is new has its endpoints before that.
-      for (const [name, settings] of Object.entries(config.services)) {
-        if (!this.#services.has(name)) sources.get(name)?.commit(settings);
-      }
+      commit((name) => !this.#services.has(name));
       const listeners = await this.#plane.prepare(routesOf(config, services), limitsOf(config));
       if (this.#draining) {
         await listeners.discard();
         throw drainingError();
       }
-      for (const [name, settings] of Object.entries(config.services)) sources.get(name)?.commit(settings);
+      commit((name) => this.#services.has(name));
       for (const [name, service] of this.#services) if (!services.has(name)) service.stop();
       this.#services = services;
       await listeners.commit();
@@ -270,21 +268,6 @@ class App implements RunningProxy {
       );
       return undefined;
     }
-  }
-
-  #tellPause(paused: boolean, connections: number): void {
-    const { logger } = this.#log;
-    // At the limit the two take turns with every connection: one pair of lines now and then says it all.
-    const now = this.#clock.now();
-    if (paused) this.#tellsPause = now - this.#toldPauseAt >= PAUSE_QUIET_MS;
-    if (!this.#tellsPause) return;
-    if (paused) {
-      this.#toldPauseAt = now;
-      logger.warn(
-        { connections },
-        `accepting is paused: ${connections} connections use the descriptors of this process; raise its limit of open files (ulimit -n)`,
-      );
-    } else logger.info({ connections }, 'accepting goes on: there are descriptors again');
   }
 
   #status(): ProxyStatus {

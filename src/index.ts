@@ -12,7 +12,7 @@
  * await proxy.drain();
  * ```
  */
-import { type RunningProxy, startProxy, VERSION } from './app.js';
+import { type RunningProxy, startProxy } from './app.js';
 import { parseConfig } from './config/load.js';
 import type { ConfigInput } from './config/schema.js';
 import { createLogger, type Log } from './telemetry/logger.js';
@@ -21,8 +21,8 @@ export type { RunningProxy } from './app.js';
 export type { Config, ConfigInput } from './config/schema.js';
 export { type Address, formatAddress, parseAddress, type SocketAddress } from './core/address.js';
 export { type ErrorCode, MeshproxyError } from './core/errors.js';
+export { VERSION } from './core/version.js';
 export type { Attempt, ConnectionRecord, Ending, Phase } from './telemetry/record.js';
-export { VERSION };
 
 /** A running proxy; `reload` takes what `createProxy` takes. */
 export interface EmbeddedProxy extends Omit<RunningProxy, 'reload' | 'refuse'> {

@@ -25,7 +25,7 @@ export interface Peer {
 }
 
 /** Descriptors that a proxy needs besides two for each connection: listeners, epoll, logs, and the pipes of `splice`. */
-export const SPARE_DESCRIPTORS = 1_000;
+const SPARE_DESCRIPTORS = 1_000;
 
 /** How many connections a proxy can hold with so many descriptors. */
 export function mostConnections(descriptors: number): number {

@@ -20,7 +20,7 @@ function formatLeft(ms: number): string {
 }
 
 /** What a cell came to, in one line. */
-export function describeResult({ cell, outcome }: CellResult): string {
+function describeResult({ cell, outcome }: CellResult): string {
   const name = `${cell.workload.name} ${cell.peer.name}`;
   if (outcome.kind === 'failed') return `${name}: not measured: ${outcome.reason}`;
   const figures = cell.workload.metrics.flatMap(({ key, heading }) => {

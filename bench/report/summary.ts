@@ -39,7 +39,7 @@ function of(results: readonly CellResult[], workload: string, peer: string): rea
 }
 
 /** The values of a metric, by round. */
-export function valuesOf(results: readonly CellResult[], workload: string, peer: string, metric: string): ByRound {
+function valuesOf(results: readonly CellResult[], workload: string, peer: string, metric: string): ByRound {
   const values = new Map<number, number>();
   for (const { cell, outcome } of of(results, workload, peer)) {
     const value = outcome.kind === 'measured' ? outcome.sample.values[metric] : undefined;

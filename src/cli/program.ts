@@ -1,7 +1,8 @@
 /** The commands and their help; `main.ts` runs them. */
-import { createRequire } from 'node:module';
+
 import { styleText } from 'node:util';
 import { Command, Help } from 'commander';
+import { VERSION } from '../core/version.js';
 import * as check from './check.js';
 import * as connections from './connections.js';
 import * as demo from './demo.js';
@@ -9,8 +10,6 @@ import { AFTER, DESCRIPTION, USAGE } from './help.js';
 import * as latency from './latency.js';
 import * as run from './run.js';
 import * as schema from './schema.js';
-
-const VERSION: string = createRequire(import.meta.url)('../../package.json').version;
 
 /** Longer lines are hard to read, however wide the terminal is. */
 const MAX_WIDTH = 110;

@@ -59,7 +59,7 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
     upstream = await connect(live, service, around);
     greet(live, upstream, settings, header);
     const end = await relay(live, upstream, settings, around);
-    account(live, around, endingOf(end, live), end.kind === 'local' ? undefined : describeEnd(end));
+    account(live, around, endingOf(end, live), detailOf(end));
   } catch (error) {
     live.downstream.reset();
     upstream?.reset();
@@ -184,14 +184,14 @@ async function attempt(
     if (!(error instanceof MeshproxyError)) throw error;
     if (live.cutBy !== undefined) throw new Stop(live.cutBy);
     const addresses = endpoint.addresses.map(formatAddress).join(' and ');
-    const why =
+    const reason =
       error.code === 'aborted'
         ? `${addresses}: no answer within ${formatDuration(Math.round(timeoutMs))}`
         : error.message;
-    settle(addresses, why);
+    settle(addresses, reason);
     if (error.code === 'exhausted') {
       around.exhausted();
-      throw new Stop('exhausted', why);
+      throw new Stop('exhausted', reason);
     }
     return undefined;
   } finally {
@@ -244,7 +244,7 @@ function endingOf(end: RelayEnd, live: LiveConnection): Ending {
   }
 }
 
-function describeEnd(end: Exclude<RelayEnd, { kind: 'local' }>): string | undefined {
+function detailOf(end: RelayEnd): string | undefined {
   return end.kind === 'lost' ? describeError(end.cause) : undefined;
 }
 

@@ -5,11 +5,12 @@
 import type { ListenerConfig } from '../config/schema.js';
 import { type Address, formatAddress } from '../core/address.js';
 import type { Clock, Timer } from '../core/clock.js';
+import { descriptorLimit } from '../core/descriptors.js';
 import type { Observer } from '../telemetry/record.js';
 import { type Limits, refusal } from './admission.js';
 import { type Surroundings, serve } from './connection.js';
 import type { LiveConnections } from './live.js';
-import { connectionsAllowed, descriptorLimit, descriptorsInUse, MemoryGauge } from './resources.js';
+import { connectionsAllowed, descriptorsInUse, MemoryGauge } from './resources.js';
 import type { Service } from './service.js';
 import type { Connection, Listener, SocketOptions, Transport } from './transport.js';
 

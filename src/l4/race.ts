@@ -40,17 +40,7 @@ export function race<T>(
   if (only === undefined) return Promise.reject(new MeshproxyError('connect', 'the endpoint has no address'));
   // Most endpoints have one address: no timer and no controller for those.
   if (second === undefined) return dial(only, signal).then((value) => ({ value, address: only }));
-  return raceAll(interleaveFamilies(addresses), delayMs, clock, signal, dial, discard);
-}
-
-function raceAll<T>(
-  addresses: readonly SocketAddress[],
-  delayMs: number,
-  clock: Clock,
-  signal: CancelSignal,
-  dial: Dial<T>,
-  discard: (late: T) => void,
-): Promise<Won<T>> {
+  const inOrder = interleaveFamilies(addresses);
   return new Promise((resolve, reject) => {
     const dials = new Canceller();
     const failures: MeshproxyError[] = [];
@@ -68,7 +58,7 @@ function raceAll<T>(
       finish();
       reject(error);
     };
-    const onAbort = (): void => fail(abortedError(addresses, signal));
+    const onAbort = (): void => fail(abortedError(inOrder, signal));
     const onFailure = (error: unknown, turn: number): void => {
       if (over) return;
       if (!(error instanceof MeshproxyError)) {
@@ -76,7 +66,7 @@ function raceAll<T>(
         return;
       }
       failures.push(error);
-      if (failures.length === addresses.length) fail(allFailedError(failures));
+      if (failures.length === inOrder.length) fail(allFailedError(failures));
       // Where an earlier one fails, the latest still has its head start.
       else if (turn === started) startNext();
     };
@@ -90,11 +80,11 @@ function raceAll<T>(
     };
     const startNext = (): void => {
       headStart?.cancel();
-      const address = addresses[started];
+      const address = inOrder[started];
       if (address === undefined) return;
       started += 1;
       const turn = started;
-      if (started < addresses.length) headStart = clock.after(delayMs, startNext);
+      if (started < inOrder.length) headStart = clock.after(delayMs, startNext);
       dial(address, dials.signal).then(
         (value) => onConnect(value, address),
         (error: unknown) => onFailure(error, turn),

@@ -1,5 +1,5 @@
 /** What this process has to live on: memory and descriptors. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -94,16 +94,6 @@ export function connectionsAllowed(limit: number | undefined, inUse: number): nu
   if (limit === undefined) return Number.POSITIVE_INFINITY;
   const reserve = Math.min(MAX_RESERVE, Math.max(MIN_RESERVE, Math.floor(limit * RESERVE_SHARE)));
   return Math.max(1, Math.floor((limit - inUse - reserve) / PER_CONNECTION));
-}
-
-/** The soft limit of open files; Node raises it to the hard one when it starts. */
-export function descriptorLimit(): number | undefined {
-  try {
-    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-    return soft === undefined ? undefined : Number(soft);
-  } catch {
-    return undefined;
-  }
 }
 
 /** How many descriptors are open; 0 where the system does not say. */

@@ -23,7 +23,7 @@ export interface Traffic {
   readonly sent: number;
 }
 
-export class ListenerCounters {
+class ListenerCounters {
   opened = 0;
   active = 0;
   readonly refused = new Map<Refusal, number>();
@@ -48,7 +48,7 @@ export interface ServiceTimes {
 }
 
 /** Upper bounds in seconds. */
-export const BOUNDS = {
+const BOUNDS = {
   /** From a loopback connect to the default deadline of all attempts; 1, 2.5, 5 steps are what a graph can tell apart. */
   connect: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   /** From a cache's answer to a long query's. */

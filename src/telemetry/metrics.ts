@@ -36,12 +36,3 @@ function expose(spec: HistogramSpec, { counters }: MetricsView): string {
 function escapeLabel(value: string): string {
   return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
-
-/** `METRICS` and `HISTOGRAMS` as a Markdown table; `docs/metrics.md` holds it, and a test holds the two together. */
-export function metricsTable(): string {
-  const rows = [...METRICS, ...HISTOGRAMS].map(({ name, type, labels, help }) => {
-    const labelList = labels.map((label) => `\`${label}\``).join(', ');
-    return `| \`${name}\` | ${type} | ${labelList} | ${help} |`;
-  });
-  return ['| name | type | labels | meaning |', '|---|---|---|---|', ...rows].join('\n');
-}

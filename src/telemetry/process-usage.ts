@@ -1,5 +1,6 @@
 /** What this process takes of its machine, read when asked: nothing here runs while nobody looks. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
+import { descriptorLimit } from '../core/descriptors.js';
 
 export interface ProcessUsage {
   readonly cpuSeconds: { readonly user: number; readonly system: number };
@@ -17,11 +18,8 @@ export interface ProcessUsage {
 }
 
 export async function readProcessUsage(): Promise<ProcessUsage> {
-  const [lagSeconds, openDescriptors, maxDescriptors] = await Promise.all([
-    eventLoopLag(),
-    countDescriptors(),
-    descriptorLimit(),
-  ]);
+  const [lagSeconds, openDescriptors] = await Promise.all([eventLoopLag(), countDescriptors()]);
+  const maxDescriptors = descriptorLimit();
   const cpu = process.cpuUsage();
   const memory = process.memoryUsage();
   return {
@@ -46,11 +44,4 @@ async function countDescriptors(): Promise<number | undefined> {
   const names = await readdir('/proc/self/fd').catch(() => undefined);
   // One of them is the directory that is being read.
   return names === undefined ? undefined : names.length - 1;
-}
-
-async function descriptorLimit(): Promise<number | undefined> {
-  const limits = await readFile('/proc/self/limits', 'utf8').catch(() => '');
-  const soft = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1];
-  if (soft === undefined) return undefined;
-  return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft);
 }

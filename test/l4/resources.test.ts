@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  connectionsAllowed,
-  defaultMaxMemory,
-  descriptorLimit,
-  descriptorsInUse,
-  MemoryGauge,
-} from '../../src/l4/resources.js';
+import { descriptorLimit } from '../../src/core/descriptors.js';
+import { connectionsAllowed, defaultMaxMemory, descriptorsInUse, MemoryGauge } from '../../src/l4/resources.js';
 import { VirtualClock } from '../fakes/clock.js';
 
 describe('connections allowed by descriptors', () => {

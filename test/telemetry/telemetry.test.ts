@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { HISTOGRAMS, METRICS } from '../../src/telemetry/metric-list.js';
-import { metricsTable } from '../../src/telemetry/metrics.js';
 import { type Attempt, ENDINGS } from '../../src/telemetry/record.js';
 import { parseExposition } from '../fakes/prometheus.js';
 import { FakeProxy, liveRecord, recordOf, statusOf } from '../fakes/telemetry.js';
@@ -29,6 +28,15 @@ const attempt = (differences: Partial<Attempt> = {}): Attempt => ({
   durationMs: 4,
   ...differences,
 });
+
+/** The metrics as `docs/metrics.md` lists them. */
+function metricsTable(): string {
+  const rows = [...METRICS, ...HISTOGRAMS].map(({ name, type, labels, help }) => {
+    const labelList = labels.map((label) => `\`${label}\``).join(', ');
+    return `| \`${name}\` | ${type} | ${labelList} | ${help} |`;
+  });
+  return ['| name | type | labels | meaning |', '|---|---|---|---|', ...rows].join('\n');
+}
 
 test('docs/metrics.md lists exactly what is exported, and every way a connection ends', () => {
   const docs = readFileSync('docs/metrics.md', 'utf8');

@@ -38,11 +38,6 @@ export const TLV = {
   netns: 0x30,
 } as const;
 
-/** The value of the first TLV of that type. */
-export function tlvValue(header: ProxyHeader, type: number): Uint8Array | undefined {
-  return header.tlvs.find((tlv) => tlv.type === type)?.value;
-}
-
 export const V1_SIGNATURE: Uint8Array = Buffer.from('PROXY');
 /** Chosen to break every common protocol at once: no HTTP, TLS, SMTP or FTP server takes it for a request. */
 export const V2_SIGNATURE: Uint8Array = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');

@@ -13,7 +13,6 @@ const EMPTY: Uint8Array = new Uint8Array(0);
 
 /** A `peek` that waits for bytes. At most one at a time: a connection has one owner. */
 interface Waiting {
-  readonly atLeast: number;
   readonly resolve: (bytes: Uint8Array) => void;
   readonly reject: (error: MeshproxyError) => void;
 }
@@ -80,7 +79,6 @@ export class StreamConnection implements Connection {
         signal.removeEventListener('abort', onAbort);
       };
       const waiting: Waiting = {
-        atLeast,
         resolve: (bytes) => {
           done();
           resolve(bytes);
