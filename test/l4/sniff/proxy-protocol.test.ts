@@ -172,7 +172,7 @@ it('the value of a TLV is found by its type', () => {
     encodeProxyHeader('v2', { kind: 'ip', host: '::1', port: 1 }, { kind: 'ip', host: '::1', port: 2 }, { tlvs }),
   );
   if (!isMatch(result)) throw new Error('not a match');
-  const valueOf = (wanted: number) => result.value.tlvs.find(({ type }) => type === wanted)?.value;
-  expect(Buffer.from(valueOf(TLV.authority) ?? []).toString()).toBe('value 1');
-  expect(valueOf(TLV.uniqueId)).toBeUndefined();
+  const tlvValue = (wanted: number) => result.value.tlvs.find(({ type }) => type === wanted)?.value;
+  expect(Buffer.from(tlvValue(TLV.authority) ?? []).toString()).toBe('value 1');
+  expect(tlvValue(TLV.uniqueId)).toBeUndefined();
 });
