@@ -3,26 +3,27 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadEngine } from './load/engine.js';
+import { PERF_NODE_OPTIONS, profiler, profilerMissing } from './measure/profile.js';
 import { paths } from './paths.js';
+import { direct } from './peers/direct.js';
 import { allPeers } from './peers/index.js';
 import { mostConnections, type Peer } from './peers/peer.js';
-import { progressOn } from './report/progress.js';
+import { formatDuration, progressOn } from './report/progress.js';
 import { describeRun, panelsOf, type RunFacts, recordOf, writeResults } from './report/record.js';
 import { summarize } from './report/summary.js';
 import { sectionMarkdown, targetsMarkdown } from './report/table.js';
-import { type Bench, planOf, runPlan } from './run.js';
+import { type Bench, type CellResult, type Contest, planOf, runPlan, secondsOf } from './run.js';
 import { parseSettings, type Settings, select } from './settings.js';
 import { ask, killAll } from './system/children.js';
 import { describeMachine, type Machine, pinningFor } from './system/machine.js';
 import { judgeAll } from './targets.js';
 import { idle } from './workloads/idle.js';
 import { workloads as allWorkloads } from './workloads/index.js';
-import type { Workload } from './workloads/workload.js';
+import { twoWorkers } from './workloads/workers.js';
 
 /** What will take part, and a line for each that will not. */
 interface Field {
-  readonly peers: readonly Peer[];
-  readonly workloads: readonly Workload[];
+  readonly contests: readonly Contest[];
   readonly versions: Readonly<Record<string, string>>;
   readonly missing: readonly string[];
 }
@@ -32,32 +33,39 @@ function warn(line: string): void {
 }
 
 async function fieldFor(settings: Settings): Promise<Field> {
-  const peers: Peer[] = [];
-  const workloads: Workload[] = [];
+  const contests: Contest[] = [];
   const versions: Record<string, string> = {};
   const missing: string[] = [];
-  for (const peer of select(allPeers(settings.meshproxyArguments), settings.peers, 'peer')) {
-    const detection = await peer.detect();
-    if (detection.kind === 'missing') {
-      missing.push(`${peer.name} left out: ${detection.why}`);
-      continue;
+  const present = async (peers: readonly Peer[]) => {
+    const there: Peer[] = [];
+    for (const peer of peers) {
+      const detection = await peer.detect();
+      if (detection.kind === 'missing') {
+        missing.push(`${peer.name} left out: ${detection.why}`);
+        continue;
+      }
+      there.push(peer);
+      versions[peer.name] = detection.version;
     }
-    peers.push(peer);
-    versions[peer.name] = detection.version;
-  }
+    return there;
+  };
+  const peers = await present(select(allPeers(settings.meshproxyArguments), settings.peers, 'peer'));
   for (const workload of select(allWorkloads, settings.only, 'workload')) {
     if (workload.fullRunOnly && settings.quick && settings.only === undefined) continue;
+    // One that brings its own peers is not about those that were named; unless it was named itself.
+    if (workload.peers && settings.peers && settings.only === undefined) continue;
+    const own = workload.peers?.(settings.meshproxyArguments);
     const why = await workload.missing?.();
-    if (why === undefined) workloads.push(workload);
+    if (why === undefined) contests.push({ workload, peers: own ? await present(own) : peers });
     else missing.push(`${workload.name} left out: ${why}`);
   }
-  return { peers, workloads, versions, missing };
+  return { contests: contests.filter(({ peers }) => peers.length > 0), versions, missing };
 }
 
 /** As many idle connections as asked for, or as the descriptors of one process allow. */
 function idleConnections(wanted: number, machine: Machine, field: Field): number {
   const possible = mostConnections(machine.descriptors);
-  if (wanted > possible && field.workloads.includes(idle)) {
+  if (wanted > possible && field.contests.some(({ workload }) => workload === idle || workload === twoWorkers)) {
     warn(
       `${possible} idle connections instead of ${wanted}: a process may have ${machine.descriptors} descriptors here; ulimit -Hn raises that`,
     );
@@ -69,7 +77,7 @@ async function benchFor(settings: Settings, machine: Machine, field: Field): Pro
   const hasTaskset = settings.pin && (await ask('taskset', '--version')) !== undefined;
   return {
     load: await loadEngine(settings.load, warn),
-    pinning: pinningFor(machine.cores, hasTaskset),
+    pinning: (threads) => pinningFor(machine.cores, hasTaskset, threads),
     descriptors: machine.descriptors,
     scratch,
     intensity: {
@@ -79,6 +87,27 @@ async function benchFor(settings: Settings, machine: Machine, field: Field): Pro
       idleConnections: idleConnections(settings.idleConnections, machine, field),
     },
   };
+}
+
+/** One more round, watched: prints what the profiler found of each cell. */
+async function profile(settings: Settings, bench: Bench, field: Field): Promise<void> {
+  const tool = settings.profile;
+  const why = tool && (await profilerMissing(tool));
+  if (why !== undefined) warn(`profile left out: ${why}`);
+  if (tool === undefined || why !== undefined) return;
+  if (tool === 'perf') process.env['NODE_OPTIONS'] = PERF_NODE_OPTIONS;
+  let found = '';
+  const watching = profiler(tool, scratch, (text) => {
+    found = text;
+  });
+  const print = ({ cell, outcome }: CellResult) => {
+    const text = outcome.kind === 'failed' ? outcome.reason : found;
+    (settings.json ? console.error : console.log)(
+      `\n### ${cell.workload.name} through ${cell.peer.name}, by ${tool}\n\n${text}`,
+    );
+  };
+  const plan = planOf(1, field.contests).filter(({ peer }) => peer !== direct);
+  await runPlan({ ...bench, profiler: watching }, plan, () => {}, print);
 }
 
 async function main(): Promise<void> {
@@ -102,17 +131,19 @@ async function main(): Promise<void> {
     rounds: settings.rounds,
   };
 
-  const plan = planOf(settings.rounds, field.workloads, field.peers);
+  const plan = planOf(settings.rounds, field.contests);
+  warn(`${plan.length} cells, about ${formatDuration(secondsOf(plan, bench.intensity) * 1000)}`);
   const progress = progressOn(process.stderr, plan.length);
   const results = await runPlan(bench, plan, progress.before, progress.after);
   progress.end();
 
-  const sections = summarize(results, field.workloads, Object.keys(field.versions));
-  const verdicts = judgeAll(results);
+  const sections = summarize(results, field.contests);
+  const verdicts = judgeAll(results, machine.cores);
   const record = recordOf(facts, { results, sections, verdicts });
   if (settings.json) console.log(JSON.stringify(record, undefined, 2));
   else console.log([describeRun(facts), ...sections.map(sectionMarkdown), ...targetsMarkdown(verdicts)].join('\n\n'));
   for (const path of await writeResults(settings.out, record, facts, panelsOf(sections))) warn(`written: ${path}`);
+  await profile(settings, bench, field);
   if (results.some(({ outcome }) => outcome.kind === 'failed')) process.exitCode = 1;
 }
 

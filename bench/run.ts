@@ -4,12 +4,19 @@ import { join } from 'node:path';
 import type { LoadEngine } from './load/engine.js';
 import { parseLoadResult } from './load/result.js';
 import { usageOf } from './measure/proc.js';
+import type { Profiler } from './measure/profile.js';
 import { direct } from './peers/direct.js';
 import type { Peer } from './peers/peer.js';
 import { type Child, type Command, pinned, run, start } from './system/children.js';
 import type { Pinning } from './system/machine.js';
 import { freePort, listening } from './system/ports.js';
 import type { Cell, Intensity, Sample, Workload } from './workloads/workload.js';
+
+/** A workload and those it compares. */
+export interface Contest {
+  readonly workload: Workload;
+  readonly peers: readonly Peer[];
+}
 
 export interface PlannedCell {
   /** From 0. */
@@ -30,27 +37,32 @@ export interface CellResult {
 /** What all cells of a run have in common. */
 export interface Bench {
   readonly load: LoadEngine;
-  readonly pinning: Pinning;
+  /** For a proxy of so many threads. */
+  pinning(threads: number): Pinning;
   readonly intensity: Intensity;
   readonly descriptors: number;
   /** A folder for what peers have to write. */
   readonly scratch: string;
+  /** Watches the proxies in a run for a profile, the figures of which count for nothing. */
+  readonly profiler?: Profiler;
 }
 
 /** Past the time a client was given: connecting, the answers still due, and a machine that is busy with something else. */
 const CLIENT_GRACE_MS = 20_000;
 
+/** Starting upstream, proxy and clients and ending them takes about this much of a cell; so does, for idle connections, all that there is. */
+const CELL_OVERHEAD_SECONDS = 1.5;
+
 /**
  * Rounds one after the other, and within a round the peers one after the other for each workload: what is compared was
  * measured at nearly the same time. Each round starts with another peer, so that none always comes first.
  */
-export function planOf(rounds: number, workloads: readonly Workload[], peers: readonly Peer[]): PlannedCell[] {
+export function planOf(rounds: number, contests: readonly Contest[]): PlannedCell[] {
   const plan: PlannedCell[] = [];
   for (let round = 0; round < rounds; round++) {
-    const first = peers.length === 0 ? 0 : round % peers.length;
-    const order = [...peers.slice(first), ...peers.slice(0, first)];
-    for (const workload of workloads) {
-      for (const peer of order) {
+    for (const { workload, peers } of contests) {
+      const first = peers.length === 0 ? 0 : round % peers.length;
+      for (const peer of [...peers.slice(first), ...peers.slice(0, first)]) {
         if (!(workload.proxiesOnly && peer === direct)) plan.push({ round, workload, peer });
       }
     }
@@ -58,23 +70,40 @@ export function planOf(rounds: number, workloads: readonly Workload[], peers: re
   return plan;
 }
 
-function cellFor(bench: Bench, port: number, proxy: Child | undefined, started: Child[]): Cell {
-  const client = (command: Command, seconds: number) =>
-    run(pinned(command, bench.pinning.load), seconds * 1000 + CLIENT_GRACE_MS);
+/** About how long a plan takes. */
+export function secondsOf(plan: readonly PlannedCell[], { seconds, warmupSeconds }: Intensity): number {
+  return plan.length * (seconds + warmupSeconds + CELL_OVERHEAD_SECONDS);
+}
+
+/** What of a cell is running. */
+interface Running {
+  readonly port: number;
+  readonly adminPort: number;
+  readonly proxy: Child | undefined;
+  /** The cores of the load. */
+  readonly cores: string | undefined;
+  /** What is to be ended with the cell. */
+  readonly started: Child[];
+}
+
+function cellFor(bench: Bench, { port, adminPort, proxy, cores, started }: Running): Cell {
+  const client = (command: Command, seconds: number) => run(pinned(command, cores), seconds * 1000 + CLIENT_GRACE_MS);
   return {
     intensity: bench.intensity,
     port,
+    adminPort,
     client,
     async load(program, options) {
       const command = bench.load.command(program, { port, ...options });
       return parseLoadResult(await client(command, options.seconds ?? 0));
     },
     async hold(program, options) {
-      const child = await start(pinned(bench.load.command(program, { port, ...options }), bench.pinning.load));
+      const child = await start(pinned(bench.load.command(program, { port, ...options }), cores));
       started.push(child);
       return child;
     },
     usage: () => (proxy === undefined ? undefined : usageOf(proxy.pid)),
+    watched: (work) => (bench.profiler && proxy ? bench.profiler(proxy.pid, work) : work()),
   };
 }
 
@@ -82,8 +111,9 @@ function cellFor(bench: Bench, port: number, proxy: Child | undefined, started: 
 async function measureCell(bench: Bench, { workload, peer }: PlannedCell): Promise<Sample> {
   const started: Child[] = [];
   const directory = await mkdtemp(join(bench.scratch, 'cell-'));
-  const serve = async (command: Command, cores: string | undefined, port: number) => {
-    const child = await start(pinned(command, cores));
+  const cores = bench.pinning(workload.threads ?? 1);
+  const serve = async (command: Command, on: string | undefined, port: number) => {
+    const child = await start(pinned(command, on));
     started.push(child);
     await listening(port, child.ended);
     return child;
@@ -91,11 +121,18 @@ async function measureCell(bench: Bench, { workload, peer }: PlannedCell): Promi
   try {
     const upstreamPort = await freePort();
     const upstream = await workload.upstream({ load: bench.load, port: upstreamPort, directory });
-    await serve(upstream, bench.pinning.load, upstreamPort);
-    const listenPort = await freePort();
-    const command = await peer.command({ listenPort, upstreamPort, directory, descriptors: bench.descriptors });
-    const proxy = command && (await serve(command, bench.pinning.proxy, listenPort));
-    return await workload.run(cellFor(bench, proxy ? listenPort : upstreamPort, proxy, started));
+    await serve(upstream, cores.load, upstreamPort);
+    const [listenPort, adminPort] = [await freePort(), await freePort()];
+    const command = await peer.command({
+      listenPort,
+      upstreamPort,
+      adminPort,
+      directory,
+      descriptors: bench.descriptors,
+    });
+    const proxy = command && (await serve(command, cores.proxy, listenPort));
+    const port = proxy ? listenPort : upstreamPort;
+    return await workload.run(cellFor(bench, { port, adminPort, proxy, cores: cores.load, started }));
   } finally {
     // The client first: a proxy that is ended under load has things to say that concern nobody.
     for (const child of started.reverse()) await child.stop();

@@ -1,6 +1,8 @@
 /** What the command line asks for. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { PROFILERS, type ProfilerName } from './measure/profile.js';
 import { paths } from './paths.js';
+import { fieldOf, nativeTargets } from './targets.js';
 
 export interface Settings {
   readonly quick: boolean;
@@ -15,6 +17,8 @@ export interface Settings {
   readonly load: 'auto' | 'native' | 'node';
   readonly pin: boolean;
   readonly meshproxyArguments: readonly string[];
+  /** Watch the proxies with this, in a round of its own after the others. */
+  readonly profile: ProfilerName | undefined;
   readonly json: boolean;
   readonly out: string;
 }
@@ -44,9 +48,11 @@ const EXAMPLES = `
 Examples:
   npm run bench                                        everything, about 25 minutes
   npm run bench -- --quick                             a look, under 2 minutes
+  npm run bench -- --targets                           what the targets of the native engine need, about 7 minutes
   npm run bench -- --only rr,bulk                      these workloads (rr: rr1, rr32 and rr256)
   npm run bench -- --peers pipe,meshproxy --rounds 9   these peers, more rounds
   npm run bench -- --meshproxy-args "--workers 2"      meshproxy with other options
+  npm run bench -- --only rr32 --peers meshproxy --profile perf   where its time goes
   npm run bench -- --only idle --json > idle.json      the record on standard output`;
 
 /** Reads the arguments; commander prints help and what is wrong with them, and ends the process then. */
@@ -58,6 +64,7 @@ export function parseSettings(
   const program = new Command('npm run bench --')
     .description('Measures meshproxy side by side with its peers, on loopback, round by round.')
     .option('--quick', 'one short round without rr1, rr256 and the cross-checks: a look, not a measurement')
+    .option('--targets', 'the workloads and peers that the targets of the native engine are about')
     .option('--only <workloads>', `of: ${workloads.join(', ')}`, list)
     .option('--peers <peers>', `of: ${peers.join(', ')}`, list)
     .option(
@@ -84,16 +91,24 @@ export function parseSettings(
     )
     .option('--no-pin', 'do not keep proxy and load on cores of their own')
     .option('--meshproxy-args <args>', 'further arguments for meshproxy, separated by spaces', '')
+    .addOption(
+      new Option(
+        '--profile <tool>',
+        'watch the proxies in one more round, and print where their time went: in which system calls, in which functions',
+      ).choices(PROFILERS),
+    )
     .option('--json', 'print the record as JSON in place of the tables')
     .option('--out <folder>', 'where record and plot go', paths.results)
     .addHelpText('after', EXAMPLES)
     .parse(args, { from: 'user' });
   const options = program.opts();
   const base = options['quick'] === true ? QUICK : FULL;
+  const needed = options['targets'] === true ? fieldOf(nativeTargets) : undefined;
   return {
     quick: options['quick'] === true,
-    only: options['only'],
-    peers: options['peers'],
+    only: options['only'] ?? needed?.workloads,
+    // Some of what the targets need is brought by the workload itself.
+    peers: options['peers'] ?? (needed && peers.filter((peer) => needed.peers.includes(peer))),
     rounds: options['rounds'] ?? base.rounds,
     seconds: options['seconds'] ?? base.seconds,
     warmupSeconds: options['warmup'] ?? base.warmupSeconds,
@@ -102,6 +117,7 @@ export function parseSettings(
     load: options['load'],
     pin: options['pin'],
     meshproxyArguments: options['meshproxyArgs'].split(/\s+/).filter((part: string) => part !== ''),
+    profile: options['profile'],
     json: options['json'] === true,
     out: options['out'],
   };

@@ -2,11 +2,20 @@
 import { direct } from './direct.js';
 import { floor } from './floor.js';
 import { haproxy } from './haproxy.js';
-import { meshproxy } from './meshproxy.js';
+import { meshproxy, NATIVE } from './meshproxy.js';
 import { nginx } from './nginx.js';
 import type { Peer } from './peer.js';
 import { pipe } from './pipe.js';
 
-export function allPeers(meshproxyArguments: readonly string[]): readonly Peer[] {
-  return [direct, floor, haproxy, nginx, pipe, meshproxy(meshproxyArguments)];
+/** `extra` are further arguments for all that are meshproxy. */
+export function allPeers(extra: readonly string[]): readonly Peer[] {
+  return [
+    direct,
+    floor,
+    haproxy,
+    nginx,
+    pipe,
+    meshproxy({ name: 'streams', args: [...extra, '--engine', 'streams'] }),
+    meshproxy({ name: 'meshproxy', args: [...NATIVE, ...extra] }),
+  ];
 }

@@ -3,16 +3,31 @@ import { paths } from '../paths.js';
 import { ask } from '../system/children.js';
 import type { Peer } from './peer.js';
 
-/** The program itself, as built, with `extra` arguments after those that the benchmark needs. */
-export function meshproxy(extra: readonly string[]): Peer {
+/** One way to run meshproxy: what the peers that are meshproxy differ in. */
+export interface Variant {
+  /** What the tables call it. */
+  readonly name: string;
+  /** After the arguments that the benchmark needs: of an option given twice, the last counts. */
+  readonly args: readonly string[];
+  /** Whether the admin listens, at the task's admin port. */
+  readonly admin?: true;
+}
+
+/** The program itself, as built, with the access log off. */
+export function meshproxy({ name, args, admin }: Variant): Peer {
   return {
-    name: 'meshproxy',
+    name,
     async detect() {
       if (!existsSync(paths.meshproxy)) return { kind: 'missing', why: 'meshproxy is not built: npm run build' };
       const version = await ask(process.execPath, paths.meshproxy, '--version');
-      return version === undefined
-        ? { kind: 'missing', why: 'meshproxy does not start: node dist/cli/main.js --version' }
-        : { kind: 'available', version: [version, ...extra].join(' ') };
+      if (version === undefined) {
+        return { kind: 'missing', why: 'meshproxy does not start: node dist/cli/main.js --version' };
+      }
+      hasEngines = (await ask(process.execPath, paths.meshproxy, '--help'))?.includes('--engine') === true;
+      if (name !== 'meshproxy' && !hasEngines) {
+        return { kind: 'missing', why: 'the meshproxy that is built has no option --engine: npm run build' };
+      }
+      return { kind: 'available', version: [version, ...args].join(' ') };
     },
     command: async (task) => ({
       file: process.execPath,
@@ -20,9 +35,15 @@ export function meshproxy(extra: readonly string[]): Peer {
         paths.meshproxy,
         ...['--listen', `127.0.0.1:${task.listenPort}`],
         ...['--upstream', `127.0.0.1:${task.upstreamPort}`],
-        ...['--admin', 'off', '--access-log', 'off'],
-        ...extra,
+        ...['--admin', admin ? `127.0.0.1:${task.adminPort}` : 'off', '--access-log', 'off'],
+        ...(hasEngines ? args : args.slice(NATIVE.length)),
       ],
     }),
   };
 }
+
+/** The native engine on one thread: what the others, which have one each, are compared with. */
+export const NATIVE = ['--engine', 'native', '--workers', '1'];
+
+/** Whether the program that is built has them. */
+let hasEngines = true;

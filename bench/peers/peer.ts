@@ -11,6 +11,8 @@ export interface Task {
   /** Ports of 127.0.0.1. */
   readonly listenPort: number;
   readonly upstreamPort: number;
+  /** Free for a peer that serves its metrics. */
+  readonly adminPort: number;
   /** A folder of its own for what it has to write: configuration, pid file. */
   readonly directory: string;
   /** The most descriptors that a process may have on this machine. */
@@ -20,7 +22,7 @@ export interface Task {
 export interface Peer {
   readonly name: string;
   detect(): Promise<Detection>;
-  /** How to run it in the foreground on one thread, access log off; `undefined` for none: the client then goes straight to the server. */
+  /** How to run it in the foreground, access log off, on one thread unless its name says otherwise; `undefined` for none: the client then goes straight to the server. */
   command(task: Task): Promise<Command | undefined>;
 }
 

@@ -10,11 +10,12 @@ const ERASE_LINE = '\r\u001b[2K';
 export function progressLine(done: number, total: number, elapsedMs: number, doing: string): string {
   const filled = total === 0 ? BAR_WIDTH : Math.floor((done / total) * BAR_WIDTH);
   const bar = '#'.repeat(filled) + '-'.repeat(BAR_WIDTH - filled);
-  const left = done === 0 ? '' : `, about ${formatLeft((elapsedMs / done) * (total - done))} left`;
+  const left = done === 0 ? '' : `, about ${formatDuration((elapsedMs / done) * (total - done))} left`;
   return `[${bar}] ${done}/${total}${left}: ${doing}`;
 }
 
-function formatLeft(ms: number): string {
+/** `90 s` or `12 min`. */
+export function formatDuration(ms: number): string {
   const seconds = Math.ceil(ms / 1000);
   return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }

@@ -38,8 +38,8 @@ export function recordOf(facts: RunFacts, figures: RunFigures): object {
     machine: facts.machine,
     versions: facts.versions,
     missing: facts.missing,
-    settings: { rounds: facts.rounds, ...bench.intensity, load: bench.load.kind, cores: bench.pinning },
-    targets: figures.verdicts.map(({ target, ratio, outcome }) => ({ ...target, ratio: ratio ?? null, outcome })),
+    settings: { rounds: facts.rounds, ...bench.intensity, load: bench.load.kind, cores: bench.pinning(1) },
+    targets: figures.verdicts.map(({ target, value, outcome }) => ({ ...target, value: value ?? null, outcome })),
     summary: figures.sections.map(({ workload, title, rows }) => ({
       workload,
       title,
@@ -59,7 +59,7 @@ export function recordOf(facts: RunFacts, figures: RunFigures): object {
 /** The run in one line: for under a title. */
 export function describeRun(facts: RunFacts): string {
   const { machine, bench, rounds, date } = facts;
-  const { proxy, load } = bench.pinning;
+  const { proxy, load } = bench.pinning(1);
   return [
     `${machine.cpu}, ${machine.cores} cores`,
     proxy === undefined ? 'nothing pinned' : `proxy on core ${proxy}, load on ${load}`,

@@ -1,11 +1,11 @@
 /** What the cells of all rounds come to: pure, from results to the figures that are shown. */
 import type { LatencyCounts } from '../measure/latency.js';
 import { type ByRound, median, medianRatio, spread } from '../measure/statistics.js';
-import type { CellResult } from '../run.js';
+import type { CellResult, Contest } from '../run.js';
 import type { Metric, Workload } from '../workloads/workload.js';
 
-/** The peers that every figure is compared with. */
-export const REFERENCES = ['haproxy', 'pipe'] as const;
+/** The peers that every figure is compared with, where they took part. */
+export const REFERENCES = ['floor', 'haproxy', 'pipe', '1 worker'] as const;
 
 export interface Figure {
   readonly median: number;
@@ -48,6 +48,16 @@ function valuesOf(results: readonly CellResult[], workload: string, peer: string
   return values;
 }
 
+/** The median of the rounds. */
+export function medianOf(
+  results: readonly CellResult[],
+  workload: string,
+  metric: string,
+  peer: string,
+): number | undefined {
+  return median([...valuesOf(results, workload, peer, metric).values()]);
+}
+
 /** How `peer` compares with `reference`: the median of the ratios of the rounds. */
 export function compare(
   results: readonly CellResult[],
@@ -88,18 +98,14 @@ function rowOf(results: readonly CellResult[], workload: Workload, peer: string)
   };
 }
 
-/** One section for each workload, one row for each peer, both in the order given. */
-export function summarize(
-  results: readonly CellResult[],
-  workloads: readonly Workload[],
-  peers: readonly string[],
-): Section[] {
-  return workloads.map((workload) => ({
+/** One section for each workload, one row for each peer that it was measured through, both in the order given. */
+export function summarize(results: readonly CellResult[], contests: readonly Contest[]): Section[] {
+  return contests.map(({ workload, peers }) => ({
     workload: workload.name,
     title: workload.title,
     metrics: workload.metrics,
     rows: peers
-      .filter((peer) => of(results, workload.name, peer).length > 0)
-      .map((peer) => rowOf(results, workload, peer)),
+      .filter(({ name }) => of(results, workload.name, name).length > 0)
+      .map(({ name }) => rowOf(results, workload, name)),
   }));
 }

@@ -55,12 +55,12 @@ export function sectionMarkdown(section: Section): string {
   return `### ${section.workload}: ${section.title}\n\n${markdownTable([['', ...head], ...body])}${notes.join('')}`;
 }
 
-/** The targets, each met, missed or not measured; nothing where none concerns what was run. */
+/** The targets and what became of each; nothing where none concerns what was run. */
 export function targetsMarkdown(verdicts: readonly Verdict[]): string[] {
   if (verdicts.length === 0) return [];
-  const lines = verdicts.map(({ target, ratio, outcome }) => {
-    const measured = ratio === undefined ? '' : `: ${ratio.toFixed(2)}`;
-    return `- **${outcome}**${measured} (${target.title})`;
+  const lines = verdicts.map(({ target, value, outcome }) => {
+    const shown = value !== undefined && value >= 100 ? formatNumber(value) : value?.toFixed(2);
+    return `- **${outcome}**${shown === undefined ? '' : `: ${shown}`} (${target.title})`;
   });
   return [`### Targets\n\n${lines.join('\n')}`];
 }

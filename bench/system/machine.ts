@@ -38,9 +38,16 @@ export async function describeMachine(): Promise<Machine> {
   };
 }
 
-/** The proxy alone on core 1, the load on all others: neither takes time from the other. */
-export function pinningFor(cores: number, hasTaskset: boolean): Pinning {
+/**
+ * The proxy on as many cores as it has `threads`, from core 1 on, as far as there are that many and one is left; the
+ * load on all others: neither takes time from the other.
+ */
+export function pinningFor(cores: number, hasTaskset: boolean, threads: number): Pinning {
   if (!hasTaskset || cores < 2) return { proxy: undefined, load: undefined };
-  const others = Array.from({ length: cores }, (_, core) => core).filter((core) => core !== 1);
-  return { proxy: '1', load: others.join(',') };
+  const all = Array.from({ length: cores }, (_, core) => core);
+  const isProxys = (core: number) => core >= 1 && core <= threads;
+  return {
+    proxy: all.filter(isProxys).join(','),
+    load: all.filter((core) => !isProxys(core)).join(','),
+  };
 }

@@ -6,6 +6,7 @@ import { idle } from './idle.js';
 import { iperf3 } from './iperf3.js';
 import { openLoop } from './open-loop.js';
 import { requestResponse } from './request-response.js';
+import { twoWorkers } from './workers.js';
 import type { Workload } from './workload.js';
 import { wrk } from './wrk.js';
 
@@ -18,6 +19,7 @@ export const workloads: readonly Workload[] = [
   openLoop,
   http,
   idle,
+  twoWorkers,
   iperf3,
   wrk,
 ];

@@ -3,6 +3,7 @@ import type { LoadEngine, LoadOptions, LoadProgram } from '../load/engine.js';
 import type { LoadResult } from '../load/result.js';
 import { histogramOf, type LatencyCounts } from '../measure/latency.js';
 import type { Usage } from '../measure/proc.js';
+import type { Peer } from '../peers/peer.js';
 import type { Child, Command } from '../system/children.js';
 
 /** One column of a workload's table. */
@@ -10,7 +11,7 @@ export interface Metric {
   readonly key: string;
   /** With its unit: `CPU µs/request`. */
   readonly heading: string;
-  /** Whether the table also has what it is to HAProxy's and to the bare pipe's. */
+  /** Whether the table also has what it is to that of each reference (report/summary.ts). */
   readonly compared: boolean;
 }
 
@@ -45,6 +46,8 @@ export interface Cell {
   readonly intensity: Intensity;
   /** Port of 127.0.0.1 that the client is to use: the proxy's, or the server's own where there is none. */
   readonly port: number;
+  /** Port of 127.0.0.1 of the proxy's admin, where the peer has one. */
+  readonly adminPort: number;
   /** Runs a load program to its end. */
   load(program: LoadProgram, options: Omit<LoadOptions, 'port'>): Promise<LoadResult>;
   /** Runs any other client to its end, on the cores of the load; gives its standard output. */
@@ -53,6 +56,8 @@ export interface Cell {
   hold(program: LoadProgram, options: Omit<LoadOptions, 'port'>): Promise<Child>;
   /** What the proxy has used until now; `undefined` without a proxy or without /proc. */
   usage(): Usage | undefined;
+  /** Does the work that is measured; where the run is for a profile, the proxy is watched for just as long. */
+  watched<Result>(work: () => Promise<Result>): Promise<Result>;
 }
 
 export interface Workload {
@@ -65,6 +70,10 @@ export interface Workload {
   readonly fullRunOnly?: true;
   /** Measures what a proxy keeps: there is nothing to measure without one. */
   readonly proxiesOnly?: true;
+  /** The peers it compares, in place of those of the run. `extra` are further arguments for all that are meshproxy. */
+  peers?(extra: readonly string[]): readonly Peer[];
+  /** Threads that a proxy has work for, and cores to itself where there are enough; 1 unless given. */
+  readonly threads?: number;
   /** Why it cannot run here and what would help; `undefined` where it can. */
   missing?(): Promise<string | undefined>;
   upstream(task: UpstreamTask): Promise<Command>;
@@ -83,7 +92,7 @@ export async function measure<Result extends LoadResult>(
 ): Promise<Measured<Result>> {
   await drive(cell.intensity.warmupSeconds);
   const before = cell.usage();
-  const result = await drive(cell.intensity.seconds);
+  const result = await cell.watched(() => drive(cell.intensity.seconds));
   const after = cell.usage();
   return { result, cpuSeconds: before && after ? after.cpuSeconds - before.cpuSeconds : undefined };
 }
@@ -93,7 +102,7 @@ export function requestMetrics(unit: string): readonly Metric[] {
   return [
     { key: 'rate', heading: `${unit}s/s`, compared: true },
     { key: 'p50', heading: 'p50 µs', compared: false },
-    { key: 'p99', heading: 'p99 µs', compared: false },
+    { key: 'p99', heading: 'p99 µs', compared: true },
     { key: 'cpu', heading: `CPU µs/${unit}`, compared: true },
     { key: 'busy', heading: 'busy %', compared: false },
   ];

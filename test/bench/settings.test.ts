@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { haproxyConfig } from '../../bench/peers/haproxy.js';
+import { allPeers } from '../../bench/peers/index.js';
 import { nginxStreamConfig, streamModule } from '../../bench/peers/nginx.js';
 import { mostConnections } from '../../bench/peers/peer.js';
 import { progressLine } from '../../bench/report/progress.js';
 import { parseSettings, select } from '../../bench/settings.js';
 import { pinningFor } from '../../bench/system/machine.js';
 import { parseIperf3 } from '../../bench/workloads/iperf3.js';
+import { twoWorkers } from '../../bench/workloads/workers.js';
 import { parseWrk } from '../../bench/workloads/wrk.js';
 
 const named = ['bulk', 'rr1', 'rr32', 'idle'].map((name) => ({ name }));
@@ -28,6 +30,14 @@ describe('the command line', () => {
     expect(parseSettings(['--quick', '--rounds', '3'], [], [])).toMatchObject({ rounds: 3, idleConnections: 2_000 });
   });
 
+  it('takes what the targets of the native engine need, and single options replace that too', () => {
+    const settings = parseSettings(['--targets'], [], ['direct', 'floor', 'haproxy', 'pipe', 'meshproxy']);
+    expect(settings.only).toEqual(['rr32', 'bulk', 'connect', 'idle', 'workers2']);
+    expect(settings.peers).toEqual(['floor', 'haproxy', 'meshproxy']);
+    expect(settings.rounds).toBe(5);
+    expect(parseSettings(['--targets', '--only', 'idle'], [], []).only).toEqual(['idle']);
+  });
+
   it('takes lists, and arguments for meshproxy', () => {
     const settings = parseSettings(['--only', 'rr, bulk', '--meshproxy-args', '--engine native  --workers 2'], [], []);
     expect(settings.only).toEqual(['rr', 'bulk']);
@@ -36,7 +46,7 @@ describe('the command line', () => {
 });
 
 describe('peers', () => {
-  const task = { listenPort: 1234, upstreamPort: 5678, directory: '/tmp/x', descriptors: 20_000 };
+  const task = { listenPort: 1234, upstreamPort: 5678, directory: '/tmp/x', adminPort: 9101, descriptors: 20_000 };
 
   it('get as many connections as descriptors allow, and are told so', () => {
     expect(mostConnections(20_000)).toBe(9_500);
@@ -56,11 +66,32 @@ describe('peers', () => {
   });
 
   it('have a core of their own where there are two and something to pin with', () => {
-    expect(pinningFor(2, true)).toEqual({ proxy: '1', load: '0' });
-    expect(pinningFor(8, true)).toEqual({ proxy: '1', load: '0,2,3,4,5,6,7' });
-    expect(pinningFor(3, true)).toEqual({ proxy: '1', load: '0,2' });
-    expect(pinningFor(1, true).proxy).toBeUndefined();
-    expect(pinningFor(8, false).load).toBeUndefined();
+    expect(pinningFor(2, true, 1)).toEqual({ proxy: '1', load: '0' });
+    expect(pinningFor(8, true, 1)).toEqual({ proxy: '1', load: '0,2,3,4,5,6,7' });
+    expect(pinningFor(3, true, 1)).toEqual({ proxy: '1', load: '0,2' });
+    expect(pinningFor(1, true, 1).proxy).toBeUndefined();
+    expect(pinningFor(8, false, 1).load).toBeUndefined();
+  });
+
+  it('have a core for each of their threads, as far as one is left for the load', () => {
+    expect(pinningFor(4, true, 2)).toEqual({ proxy: '1,2', load: '0,3' });
+    expect(pinningFor(2, true, 2)).toEqual({ proxy: '1', load: '0' });
+  });
+
+  it('that are meshproxy get the arguments of the command line, and keep those that make them what they are', async () => {
+    const workload = twoWorkers.peers?.(['--buffer-size', '1MiB']) ?? [];
+    const engines = allPeers(['--buffer-size', '1MiB']).filter(({ name }) => ['streams', 'meshproxy'].includes(name));
+    const commands = await Promise.all([...engines, ...workload].map((peer) => peer.command(task)));
+    const lines = commands.map((command) => command?.args.join(' ') ?? '');
+    expect(lines.map((line) => line.includes('--buffer-size 1MiB'))).toEqual([true, true, true, true]);
+    expect(lines.map((line) => /--engine (\w+)/.exec(line)?.[1])).toEqual(['streams', 'native', 'native', 'native']);
+    expect(lines.map((line) => /--workers (\d+)/.exec(line)?.[1])).toEqual([undefined, '1', '1', '2']);
+    expect(lines.map((line) => /--admin (\S+)/.exec(line)?.[1])).toEqual([
+      'off',
+      'off',
+      '127.0.0.1:9101',
+      '127.0.0.1:9101',
+    ]);
   });
 });
 
