@@ -19,12 +19,20 @@ export interface SocketOptions {
   readonly bufferSize: number;
 }
 
+/** Called with every connection, which it then owns. */
+export type Accept = (connection: Connection) => void;
+
+/** A listening socket that somebody else has bound, and will close. */
+export interface BoundSocket {
+  /** As bound: with the real port. */
+  readonly address: Address;
+  readonly fd: number;
+}
+
 export interface Transport {
   readonly engine: 'streams' | 'native';
-  /**
-   * Listens, and calls `accept` with every connection, which then owns it. Rejects with a `MeshproxyError` `listen`.
-   */
-  listen(address: Address, options: SocketOptions, accept: (connection: Connection) => void): Promise<Listener>;
+  /** Rejects with a `MeshproxyError` `listen`, or `resolve` where the address is a name. */
+  listen(address: Address, options: SocketOptions, accept: Accept): Promise<Listener>;
   /**
    * Connects. Rejects with `connect` (the endpoint cannot be reached), `exhausted` (this machine is short of
    * something) or `aborted` (the signal was); nothing is left open then.

@@ -20,10 +20,13 @@ export interface Libc {
   releaseFreedMemory(): void;
 }
 
-type Callable = (...args: (number | Uint8Array)[]) => number;
+type Argument = number | Uint8Array | null;
+type Callable = (...args: Argument[]) => number;
 
 interface Koffi {
   load(path: string | null): { func(signature: string): Callable };
+  address(pinned: Uint8Array): bigint;
+  errno(): number;
 }
 
 const DARWIN = process.platform === 'darwin';
@@ -35,31 +38,51 @@ const SIOCOUTQ = 0x5411;
 /** `mallopt(3)`. */
 const M_TRIM_THRESHOLD = -1;
 
-/** Memory that C writes to lives as long as the process: what only its address refers to would be collected. */
-const pinned = { value: Buffer.alloc(4), length: Buffer.alloc(4) };
+function loadKoffi(): Koffi {
+  return createRequire(import.meta.url)('koffi');
+}
+
+/** Memory whose address C is given. */
+export interface Pinned {
+  readonly bytes: Buffer;
+  readonly address: number;
+}
+
+/** Keeps what is pinned: a buffer that only its address refers to would be collected, and the process die without a word. */
+const pins: Pinned[] = [];
+
+/** Memory that stays where it is for as long as the thread lives. */
+export function pin(length: number): Pinned {
+  // Of its own: what V8 keeps on its heap, as small typed arrays can be, it also moves.
+  const bytes = Buffer.from(new ArrayBuffer(length));
+  const pinned = { bytes, address: Number(loadKoffi().address(bytes)) };
+  pins.push(pinned);
+  return pinned;
+}
 
 function load(): Libc | undefined {
   if (process.platform === 'win32') return undefined;
   try {
-    const koffi: Koffi = createRequire(import.meta.url)('koffi');
     // null: what this process has loaded already, which includes its C library, whatever that is called.
-    const self = koffi.load(null);
+    const self = loadKoffi().load(null);
     const fcntl = self.func('int fcntl(int fd, int command, int argument)');
     const close = self.func('int close(int fd)');
     const exit = self.func('void _exit(int code)');
     const ioctl = self.func('int ioctl(int fd, unsigned long request, void *value)');
     const getsockopt = self.func('int getsockopt(int fd, int level, int name, void *value, void *length)');
+    const value = pin(4).bytes;
+    const length = pin(4).bytes;
     return {
       dup: (fd) => fcntl(fd, F_DUPFD_CLOEXEC, 3),
       close: (fd) => close(fd),
       pendingError(fd) {
-        pinned.length.writeUInt32LE(4);
-        const failed = getsockopt(fd, SOL_SOCKET, SO_ERROR, pinned.value, pinned.length) !== 0;
-        return failed ? 0 : pinned.value.readInt32LE();
+        length.writeUInt32LE(4);
+        const failed = getsockopt(fd, SOL_SOCKET, SO_ERROR, value, length) !== 0;
+        return failed ? 0 : value.readInt32LE();
       },
       unacknowledged(fd) {
         if (process.platform !== 'linux') return 0;
-        return ioctl(fd, SIOCOUTQ, pinned.value) === 0 ? pinned.value.readInt32LE() : 0;
+        return ioctl(fd, SIOCOUTQ, value) === 0 ? value.readInt32LE() : 0;
       },
       exitNow: (code) => void exit(code),
       keepFreedMemory(bytes) {
@@ -89,4 +112,75 @@ let loaded: { readonly libc: Libc | undefined } | undefined;
 export function libc(): Libc | undefined {
   loaded ??= { libc: load() };
   return loaded.libc;
+}
+
+/**
+ * The system calls of the native engine as C declares them: -1 is a failure, and `errno()` why. An address is passed
+ * as a number where the same memory is passed each time, which costs least.
+ */
+export interface LinuxCalls {
+  errno(): number;
+  socket(family: number, type: number, protocol: number): number;
+  bind(fd: number, address: Uint8Array, length: number): number;
+  listen(fd: number, backlog: number): number;
+  accept4(fd: number, address: number, length: number, flags: number): number;
+  connect(fd: number, address: number, length: number): number;
+  getsockname(fd: number, address: number, length: number): number;
+  getpeername(fd: number, address: number, length: number): number;
+  getsockopt(fd: number, level: number, name: number, value: number, length: number): number;
+  setsockopt(fd: number, level: number, name: number, value: number, length: number): number;
+  recv(fd: number, buffer: number, length: number, flags: number): number;
+  send(fd: number, buffer: number, length: number, flags: number): number;
+  /** As `send`, of any memory. */
+  sendBytes(fd: number, bytes: Uint8Array, length: number, flags: number): number;
+  shutdown(fd: number, how: number): number;
+  close(fd: number): number;
+  ioctl(fd: number, request: number, value: number): number;
+  fcntl(fd: number, command: number, argument: number): number;
+  pipe2(ends: number, flags: number): number;
+  /** Without offsets: sockets and pipes have none. */
+  splice(from: number, fromOffset: number, to: number, toOffset: number, length: number, flags: number): number;
+  epoll_create1(flags: number): number;
+  epoll_ctl(epoll: number, operation: number, fd: number, event: number): number;
+  epoll_wait(epoll: number, events: number, count: number, timeoutMs: number): number;
+  /** Of libuv's loop that runs the calling thread. */
+  readonly loopFd: number;
+  uv_backend_timeout(): number;
+}
+
+/** Binds them for the calling thread. Throws where koffi does not load or this Node does not export its loop. */
+export function linuxCalls(): LinuxCalls {
+  const koffi = loadKoffi();
+  const self = koffi.load(null);
+  const bind = (signature: string): Callable => self.func(signature);
+  // Node has no other way to name the loop of a thread. Both symbols are part of its interface to addons.
+  const isolate = bind('uintptr_t _ZN2v87Isolate10GetCurrentEv()')();
+  const loop = bind('uintptr_t _ZN4node19GetCurrentEventLoopEPN2v87IsolateE(uintptr_t isolate)')(isolate);
+  const backendTimeout = bind('int uv_backend_timeout(uintptr_t loop)');
+  return {
+    errno: () => koffi.errno(),
+    socket: bind('int socket(int, int, int)'),
+    bind: bind('int bind(int, void *, unsigned int)'),
+    listen: bind('int listen(int, int)'),
+    accept4: bind('int accept4(int, uintptr_t, uintptr_t, int)'),
+    connect: bind('int connect(int, uintptr_t, unsigned int)'),
+    getsockname: bind('int getsockname(int, uintptr_t, uintptr_t)'),
+    getpeername: bind('int getpeername(int, uintptr_t, uintptr_t)'),
+    getsockopt: bind('int getsockopt(int, int, int, uintptr_t, uintptr_t)'),
+    setsockopt: bind('int setsockopt(int, int, int, uintptr_t, unsigned int)'),
+    recv: bind('long recv(int, uintptr_t, size_t, int)'),
+    send: bind('long send(int, uintptr_t, size_t, int)'),
+    sendBytes: bind('long send(int, void *, size_t, int)'),
+    shutdown: bind('int shutdown(int, int)'),
+    close: bind('int close(int)'),
+    ioctl: bind('int ioctl(int, unsigned long, uintptr_t)'),
+    fcntl: bind('int fcntl(int, int, int)'),
+    pipe2: bind('int pipe2(uintptr_t, int)'),
+    splice: bind('long splice(int, uintptr_t, int, uintptr_t, size_t, unsigned int)'),
+    epoll_create1: bind('int epoll_create1(int)'),
+    epoll_ctl: bind('int epoll_ctl(int, int, int, uintptr_t)'),
+    epoll_wait: bind('int epoll_wait(int, uintptr_t, int, int)'),
+    loopFd: bind('int uv_backend_fd(uintptr_t loop)')(loop),
+    uv_backend_timeout: () => backendTimeout(loop),
+  };
 }

@@ -1,16 +1,13 @@
 /** A listening socket of Node's that can be paused, which Node's own cannot. */
 
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
-import { type Address, formatAddress } from '../../core/address.js';
-import { describeError, errnoOf, MeshproxyError } from '../../core/errors.js';
+import type { Address } from '../../core/address.js';
 import { boundAddress, listenOptions, overStaleSocket } from '../../core/listen.js';
+import { BACKLOG, listenError, resolveError } from '../listen-outcome.js';
 import { libc } from '../native/libc.js';
-import type { Connection, Listener, SocketOptions } from '../transport.js';
+import type { Accept, Listener, SocketOptions } from '../transport.js';
 import { StreamConnection } from './connection.js';
 import { descriptorOf } from './socket.js';
-
-/** What Linux caps a backlog at by default (net.core.somaxconn since 5.4): a burst waits instead of being refused. */
-const BACKLOG = 4096;
 
 /**
  * Node takes 64 KiB for every read and frees them in bunches, which glibc gives back to the kernel as soon as 128 KiB
@@ -18,8 +15,6 @@ const BACKLOG = 4096;
  * bulk transfer. This is about what is free between two collections of a proxy under load.
  */
 const KEPT_FREED_BYTES = 64 * 1024 * 1024;
-
-type Accept = (connection: Connection) => void;
 
 export async function listen(address: Address, options: SocketOptions, accept: Accept): Promise<Listener> {
   libc()?.keepFreedMemory(KEPT_FREED_BYTES);
@@ -129,40 +124,4 @@ function serve(where: ListenOptions, options: SocketOptions, onSocket: (socket: 
 function duplicate(fd: number | undefined): number | undefined {
   const copy = fd === undefined ? -1 : (libc()?.dup(fd) ?? -1);
   return copy < 0 ? undefined : copy;
-}
-
-function resolveError(address: Address, cause: unknown): MeshproxyError {
-  return new MeshproxyError('resolve', `cannot listen on ${formatAddress(address)}: ${describeError(cause)}`, {
-    cause,
-    hint: 'listen on an address of this machine, or on :PORT for all of them',
-  });
-}
-
-function listenError(address: Address, cause: unknown): MeshproxyError {
-  const hint = listenHint(address, errnoOf(cause));
-  return new MeshproxyError('listen', `cannot listen on ${formatAddress(address)}: ${describeError(cause)}`, {
-    cause,
-    ...(hint === undefined ? {} : { hint }),
-  });
-}
-
-function listenHint(address: Address, errno: string | undefined): string | undefined {
-  const port = address.kind === 'unix' ? undefined : address.port;
-  switch (errno) {
-    case 'EADDRINUSE':
-      return port === undefined
-        ? 'another program serves on this path: stop it, or choose another path'
-        : `choose another port, or stop what listens there: ss -ltnp 'sport = :${port}' shows it`;
-    case 'EACCES':
-    case 'EPERM':
-      return port === undefined
-        ? "the folder must be writable for this program's user"
-        : `ports below 1024 need privileges: choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE`;
-    case 'EADDRNOTAVAIL':
-      return 'ip address shows the addresses of this machine; :PORT listens on all of them';
-    case 'ENOENT':
-      return 'create the folder first';
-    default:
-      return undefined;
-  }
 }

@@ -1,11 +1,10 @@
 /** The transport on Node's net streams: portable, and the reference for what the contract means. */
 
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
-import { formatAddress, isLoopback, type SocketAddress } from '../../core/address.js';
+import type { SocketAddress } from '../../core/address.js';
 import type { CancelSignal } from '../../core/cancel.js';
-import { describeError, MeshproxyError } from '../../core/errors.js';
 import { unixPath } from '../../core/unix-socket.js';
-import { classifyDisconnect } from '../disconnect.js';
+import { couldMeetItself, dialAborted, dialError, metItself } from '../dial-outcome.js';
 import type { SocketOptions, Transport } from '../transport.js';
 import { StreamConnection } from './connection.js';
 import { listen } from './listener.js';
@@ -14,13 +13,13 @@ export const streamsTransport: Transport = { engine: 'streams', listen, dial };
 
 function dial(address: SocketAddress, options: SocketOptions, signal: CancelSignal): Promise<StreamConnection> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(aborted(address, signal));
+    if (signal.aborted) return reject(dialAborted(address, signal));
     const socket = connect(connectOptions(address, options));
     // Held back until somebody asks: what a server says first belongs to the relay.
     socket.pause();
     const onAbort = () => {
       socket.destroy();
-      reject(aborted(address, signal));
+      reject(dialAborted(address, signal));
     };
     const onError = (error: Error) => {
       signal.removeEventListener('abort', onAbort);
@@ -32,7 +31,7 @@ function dial(address: SocketAddress, options: SocketOptions, signal: CancelSign
       signal.removeEventListener('abort', onAbort);
       if (couldMeetItself(address) && isSelfConnected(socket)) {
         socket.destroy();
-        return reject(dialError(address, Object.assign(new Error('connected to itself'), { code: 'ECONNREFUSED' })));
+        return reject(metItself(address));
       }
       resolve(new StreamConnection(socket, undefined, address));
     });
@@ -54,33 +53,10 @@ function connectOptions(address: SocketAddress, options: SocketOptions): NetConn
   };
 }
 
-/** The lowest port that common systems give to clients (Linux 32768, the others 49152). Others need not be asked. */
-const FIRST_EPHEMERAL_PORT = 32768;
-
-function couldMeetItself(address: SocketAddress): boolean {
-  return address.kind === 'ip' && address.port >= FIRST_EPHEMERAL_PORT && isLoopback(address);
-}
-
-/**
- * A connect to a free port of this machine out of the range that clients' ports are taken from can, once in some ten
- * thousand, meet itself: the kernel picks the very port that is dialled (simultaneous open, RFC 9293 section 3.5).
- */
 function isSelfConnected(socket: Socket): boolean {
   return (
     socket.remotePort !== undefined &&
     socket.localPort === socket.remotePort &&
     socket.localAddress === socket.remoteAddress
   );
-}
-
-function dialError(address: SocketAddress, cause: Error): MeshproxyError {
-  const text = `${formatAddress(address)}: ${describeError(cause)}`;
-  // EADDRNOTAVAIL is none of the shortages: it is a machine without IPv6 that dials `::1`, or the ports to this one
-  // endpoint are all in use; the next endpoint is as good as ever.
-  const exhausted = classifyDisconnect(cause) === 'exhausted';
-  return new MeshproxyError(exhausted ? 'exhausted' : 'connect', text, { cause });
-}
-
-function aborted(address: SocketAddress, signal: CancelSignal): MeshproxyError {
-  return new MeshproxyError('aborted', `${formatAddress(address)}: given up`, { cause: signal.reason });
 }

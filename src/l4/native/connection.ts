@@ -1,0 +1,237 @@
+/** One socket of the native engine: what is done with it before a relay, and what a relay knows of it. */
+import type { SocketAddress } from '../../core/address.js';
+import type { CancelSignal } from '../../core/cancel.js';
+import { MeshproxyError } from '../../core/errors.js';
+import type { Connection, RelayEnd, RelayEvents } from '../transport.js';
+import type { Engine } from './engine.js';
+import { errnoError } from './errno.js';
+import { EAGAIN, EINTR, ERR, HUP, IN, OUT, type Pipe, PRI, RDHUP } from './kernel.js';
+import type { Handler } from './reactor.js';
+import { Relay } from './relay.js';
+
+const CLOSED = -1;
+const EMPTY: Uint8Array = new Uint8Array(0);
+
+/** A `peek` that waits for bytes. At most one at a time: a connection has one owner. */
+interface Waiting {
+  readonly atLeast: number;
+  readonly resolve: (bytes: Uint8Array) => void;
+  readonly reject: (error: MeshproxyError) => void;
+}
+
+export class NativeConnection implements Connection, Handler {
+  /** `CLOSED` from the moment it is closed: the number may be another connection's by then. */
+  fd: number;
+  readonly remote: SocketAddress | undefined;
+  bytesRead = 0;
+  /** There may be something to read. Edges are told once, so it is remembered until a read finds nothing more. */
+  readable = false;
+  /**
+   * A short read does not mean that there is no more: the peer has sent its end, which is to be read too, or urgent data,
+   * at which every read stops.
+   */
+  readToEnd = false;
+  /** The end of the stream has been read. */
+  ended = false;
+  /** The kernel takes no more until it says so. */
+  blocked = false;
+  /** The socket broke, and is closed. */
+  failure: Error | undefined;
+  relaying: Relay | undefined;
+  /** Read from this socket, and not yet handed to the other one: first `held`, then what is in the pipe. */
+  held: Uint8Array = EMPTY;
+  pipe: Pipe | undefined;
+  inPipe = 0;
+  /** It sent so much at a time that the next read is a splice. */
+  streams = false;
+  /** Its end has been passed on to the other side. */
+  endPassed = false;
+  /** To go out before anything that is relayed to this socket. */
+  unsent: Uint8Array = EMPTY;
+  /** Handed to the kernel. */
+  sent = 0;
+  readonly #engine: Engine;
+  #waiting: Waiting | undefined;
+
+  /** Takes over a connected socket, which the caller has made the reactor watch or is about to. */
+  constructor(engine: Engine, fd: number, remote: SocketAddress | undefined) {
+    this.#engine = engine;
+    this.fd = fd;
+    this.remote = remote;
+  }
+
+  get closed(): boolean {
+    return this.fd === CLOSED;
+  }
+
+  get local(): SocketAddress | undefined {
+    return this.fd === CLOSED ? undefined : this.#engine.kernel.localAddress(this.fd);
+  }
+
+  get bytesWritten(): number {
+    return this.sent + this.#queued();
+  }
+
+  get bytesUnsent(): number {
+    return this.#queued() + (this.fd === CLOSED ? 0 : this.#engine.kernel.unacknowledged(this.fd));
+  }
+
+  peek(atLeast: number, signal: CancelSignal): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      if (this.fd === CLOSED) return reject(disconnected(this.failure ?? new Error('the socket was closed')));
+      if (signal.aborted) return reject(aborted(signal));
+      const onAbort = () => {
+        this.#waiting = undefined;
+        reject(aborted(signal));
+      };
+      this.#waiting = {
+        atLeast,
+        resolve: (bytes) => {
+          signal.removeEventListener('abort', onAbort);
+          resolve(bytes);
+        },
+        reject: (error) => {
+          signal.removeEventListener('abort', onAbort);
+          reject(error);
+        },
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#readForPeek();
+    });
+  }
+
+  consume(count: number): void {
+    // Not an empty view of it: that would keep the whole buffer for as long as the connection lives.
+    this.held = count >= this.held.length ? EMPTY : this.held.subarray(count);
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.fd === CLOSED) return;
+    // A copy: the caller may use its buffer again.
+    this.unsent = this.unsent.length === 0 ? Uint8Array.from(bytes) : Buffer.concat([this.unsent, bytes]);
+    this.#flush();
+  }
+
+  relay(peer: Connection, events: RelayEvents): Promise<RelayEnd> {
+    if (!(peer instanceof NativeConnection)) throw new TypeError('a relay joins two connections of one transport');
+    return new Promise((resolve) => new Relay(this.#engine, this, peer, events, resolve).start());
+  }
+
+  reset(): void {
+    if (this.fd === CLOSED) return;
+    if (this.relaying !== undefined) return this.relaying.reset();
+    this.abort();
+    this.#failWaiting(new Error('the socket was closed'));
+  }
+
+  onEvents(mask: number): void {
+    if (this.relaying !== undefined) return this.relaying.onEvents(this, mask);
+    if ((mask & ERR) !== 0) return this.#failed(this.#engine.kernel.pendingError(this.fd));
+    if ((mask & OUT) !== 0) {
+      this.blocked = false;
+      if (this.unsent.length > 0) this.#flush();
+    }
+    if ((mask & (IN | PRI | RDHUP | HUP)) !== 0) {
+      this.noteReadable(mask);
+      if (this.#waiting !== undefined) this.#readForPeek();
+    }
+  }
+
+  noteReadable(mask: number): void {
+    this.readable = true;
+    if ((mask & (PRI | RDHUP | HUP)) !== 0) this.readToEnd = true;
+  }
+
+  /** Closes in order: what was sent is delivered. */
+  close(): void {
+    const { fd } = this;
+    if (fd === CLOSED) return;
+    this.fd = CLOSED;
+    this.#engine.reactor.unwatch(fd);
+    this.#engine.kernel.close(fd);
+  }
+
+  /** Closes with a reset. */
+  abort(): void {
+    const { fd } = this;
+    if (fd === CLOSED) return;
+    this.fd = CLOSED;
+    this.#engine.reactor.unwatch(fd);
+    this.#engine.kernel.abort(fd);
+  }
+
+  /** Gives up the socket without closing it, for somebody else to own; with what was read of it. */
+  detach(): { readonly fd: number; readonly held: Uint8Array } {
+    const { fd, held } = this;
+    this.fd = CLOSED;
+    this.#engine.reactor.unwatch(fd);
+    this.#engine.kernel.disown(fd);
+    return { fd, held };
+  }
+
+  /** Read for this socket, or written to it, and not yet handed to the kernel. */
+  #queued(): number {
+    const source = this.relaying?.otherThan(this);
+    return this.unsent.length + (source === undefined ? 0 : source.held.length + source.inPipe);
+  }
+
+  #readForPeek(): void {
+    const { kernel, reactor } = this.#engine;
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    while (this.readable && !this.ended && this.held.length < waiting.atLeast) {
+      const got = kernel.receive(this.fd);
+      if (got > 0) {
+        this.bytesRead += got;
+        this.held = Buffer.concat([this.held, kernel.received.subarray(0, got)]);
+        if (got < kernel.received.length && !this.readToEnd) this.readable = false;
+      } else if (got === 0) {
+        this.ended = true;
+      } else if (got === -EAGAIN) {
+        this.readable = false;
+      } else if (got !== -EINTR) {
+        return this.#failed(-got);
+      }
+    }
+    if (this.held.length < waiting.atLeast && !this.ended) return;
+    this.#waiting = undefined;
+    reactor.callingOut();
+    waiting.resolve(this.held);
+  }
+
+  #flush(): void {
+    while (this.unsent.length > 0 && !this.blocked) {
+      const sent = this.#engine.kernel.send(this.fd, this.unsent);
+      if (sent > 0) {
+        this.sent += sent;
+        this.unsent = sent === this.unsent.length ? EMPTY : this.unsent.subarray(sent);
+      } else if (sent === -EAGAIN) {
+        this.blocked = true;
+      } else if (sent !== -EINTR) {
+        return this.#failed(-sent);
+      }
+    }
+  }
+
+  #failed(errno: number): void {
+    this.failure = errnoError('read', errno);
+    this.abort();
+    this.#failWaiting(this.failure);
+  }
+
+  #failWaiting(cause: Error): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    this.#waiting = undefined;
+    this.#engine.reactor.callingOut();
+    waiting.reject(disconnected(cause));
+  }
+}
+
+function disconnected(cause: Error): MeshproxyError {
+  return new MeshproxyError('disconnected', 'the other side broke the connection', { cause });
+}
+
+function aborted(signal: CancelSignal): MeshproxyError {
+  return new MeshproxyError('aborted', 'given up', { cause: signal.reason });
+}

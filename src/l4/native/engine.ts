@@ -1,0 +1,10 @@
+import type { Connecting, Relaying } from './kernel.js';
+import type { Pipes } from './pipes.js';
+import type { Reactor } from './reactor.js';
+
+/** What the sockets of one thread share. */
+export interface Engine {
+  readonly kernel: Relaying & Connecting;
+  readonly reactor: Pick<Reactor, 'watchEdges' | 'watchReadable' | 'handOver' | 'unwatch' | 'later' | 'callingOut'>;
+  readonly pipes: Pipes;
+}

@@ -1,0 +1,98 @@
+/** A listening socket in the native engine's hands. */
+import type { Address } from '../../core/address.js';
+import type { Connection, Listener, SocketOptions } from '../transport.js';
+import { NativeConnection } from './connection.js';
+import type { Engine } from './engine.js';
+import { EAGAIN, isShortage } from './kernel.js';
+import type { Handler } from './reactor.js';
+
+/** Accepted before others have their turn; what still waits is told again. */
+const ACCEPTS_PER_TURN = 64;
+
+/**
+ * Rest after there was no descriptor for a waiting client, ms. The socket stays readable, so without a rest the thread
+ * would do nothing but try. libuv turns such clients away instead; here they wait.
+ */
+const REST_MS = 100;
+
+export interface ListenerOptions {
+  /** As bound. */
+  readonly address: Address;
+  readonly fd: number;
+  accept(connection: Connection): void;
+  /** Called once when it is closed: closes the socket, where it is ours to close. */
+  release(): void;
+}
+
+export class NativeListener implements Listener, Handler {
+  readonly address: Address;
+  readonly #engine: Engine;
+  readonly #options: ListenerOptions;
+  #state: 'open' | 'paused' | 'closed' = 'paused';
+  #resting: NodeJS.Timeout | undefined;
+
+  constructor(engine: Engine, options: ListenerOptions) {
+    this.address = options.address;
+    this.#engine = engine;
+    this.#options = options;
+    this.resume();
+  }
+
+  pause(): boolean {
+    if (this.#state === 'closed') return false;
+    this.#state = 'paused';
+    this.#stopListening();
+    return true;
+  }
+
+  resume(): void {
+    if (this.#state !== 'paused') return;
+    this.#state = 'open';
+    this.#engine.reactor.watchReadable(this.#options.fd, this);
+  }
+
+  configure(options: SocketOptions): void {
+    // What it accepts has the options of the listening socket.
+    if (this.#state !== 'closed' && this.address.kind !== 'unix') {
+      this.#engine.kernel.configure(this.#options.fd, options);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#stopListening();
+    this.#options.release();
+  }
+
+  onEvents(): void {
+    const { kernel } = this.#engine;
+    for (let accepts = 0; accepts < ACCEPTS_PER_TURN && this.#state === 'open'; accepts += 1) {
+      const fd = kernel.accept(this.#options.fd);
+      if (fd >= 0) this.#accepted(fd);
+      else if (fd === -EAGAIN) return;
+      else if (isShortage(fd)) return this.#rest();
+      // Any other is one client that has gone already (accept(2)): the next is none the worse for it.
+    }
+  }
+
+  #accepted(fd: number): void {
+    const { kernel, reactor } = this.#engine;
+    const connection = new NativeConnection(this.#engine, fd, kernel.acceptedFrom());
+    if (reactor.watchEdges(fd, connection) < 0) return kernel.abort(fd);
+    reactor.callingOut();
+    this.#options.accept(connection);
+  }
+
+  #stopListening(): void {
+    clearTimeout(this.#resting);
+    this.#engine.reactor.unwatch(this.#options.fd);
+  }
+
+  #rest(): void {
+    this.#stopListening();
+    this.#resting = setTimeout(() => {
+      if (this.#state === 'open') this.#engine.reactor.watchReadable(this.#options.fd, this);
+    }, REST_MS);
+  }
+}

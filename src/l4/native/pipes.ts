@@ -1,0 +1,55 @@
+/**
+ * Pipes for splicing, kept for the next stream. Only streams have one, and only while they stream: a connection that is
+ * idle, or sends short messages, holds none.
+ */
+import type { Pipe, Relaying } from './kernel.js';
+
+/** Kept open with nobody using them, at most: what comes and goes with a busy moment should not cost two system calls each time. */
+const MAX_SPARE = 64;
+
+export class Pipes {
+  readonly #kernel: Pick<Relaying, 'openPipe' | 'closePipe'>;
+  readonly #limit: number;
+  readonly #spare: Pipe[] = [];
+  #taken = 0;
+
+  /** @param limit how many may be in use at a time; past it, streams are copied */
+  constructor(kernel: Pick<Relaying, 'openPipe' | 'closePipe'>, limit: number) {
+    this.#kernel = kernel;
+    this.#limit = limit;
+  }
+
+  /** In use and spare. */
+  get open(): number {
+    return this.#taken + this.#spare.length;
+  }
+
+  /** An empty pipe, or `undefined` where there are too many or no descriptor is left. */
+  take(): Pipe | undefined {
+    const pipe = this.#spare.pop() ?? (this.#taken < this.#limit ? this.#kernel.openPipe() : undefined);
+    if (pipe !== undefined) this.#taken += 1;
+    return pipe;
+  }
+
+  /** @param bytes still in it; such a pipe is closed, for they must never reach another connection */
+  giveBack(pipe: Pipe, bytes: number): void {
+    this.#taken -= 1;
+    if (bytes === 0 && this.#spare.length < MAX_SPARE) this.#spare.push(pipe);
+    else this.#kernel.closePipe(pipe);
+  }
+
+  closeSpare(): void {
+    for (const pipe of this.#spare.splice(0)) this.#kernel.closePipe(pipe);
+  }
+}
+
+/** Of the descriptors of a process, how many streams may take: the others are for connections. */
+const SHARE = 1 / 16;
+/** More than that many streams at a time share the processor anyway. */
+const MOST = 2048;
+const DESCRIPTORS_PER_PIPE = 2;
+
+/** How many pipes a process with so many descriptors may have open, in all its threads. */
+export function pipesAllowed(descriptors: number | undefined): number {
+  return Math.min(MOST, Math.max(1, Math.floor(((descriptors ?? MOST) * SHARE) / DESCRIPTORS_PER_PIPE)));
+}

@@ -1,0 +1,263 @@
+/**
+ * Bytes both ways between two sockets. A short message is one read and one write. Where a read fills the buffer the
+ * direction streams: the kernel moves its bytes through a pipe (`splice(2)`), and they never come here, until it calms
+ * down. Each direction ends by itself, after its last byte; a reset of either side resets the other at once.
+ *
+ * A direction is read only while all that it has read is handed on: a reader that does not read stops its sender, with
+ * one buffer or one pipe in between.
+ */
+import { classifyDisconnect } from '../disconnect.js';
+import type { RelayEnd, RelayEvents } from '../transport.js';
+import type { NativeConnection } from './connection.js';
+import type { Engine } from './engine.js';
+import { errnoError } from './errno.js';
+import { EAGAIN, ECONNRESET, EINTR, EINVAL, EPIPE, ERR, HUP, IN, OUT, PRI, RDHUP } from './kernel.js';
+import type { Unfinished } from './reactor.js';
+
+const EMPTY: Uint8Array = new Uint8Array(0);
+
+/** Reads of one direction before the other connections of the thread have their turn: some megabytes of a stream. */
+const READS_PER_TURN = 16;
+/** As much as there is room for: the pipe's size bounds it. */
+const ALL = 1 << 30;
+
+export class Relay implements Unfinished {
+  readonly #engine: Engine;
+  readonly #near: NativeConnection;
+  readonly #far: NativeConnection;
+  readonly #events: RelayEvents;
+  readonly #resolve: (end: RelayEnd) => void;
+  #toldFirstByte = false;
+  #over = false;
+  /** A direction has used up its reads of this turn. */
+  #waitsForTurn = false;
+
+  /** Takes ownership of both; `resolve` is called once, when both are closed. */
+  constructor(
+    engine: Engine,
+    near: NativeConnection,
+    far: NativeConnection,
+    events: RelayEvents,
+    resolve: (end: RelayEnd) => void,
+  ) {
+    this.#engine = engine;
+    this.#near = near;
+    this.#far = far;
+    this.#events = events;
+    this.#resolve = resolve;
+  }
+
+  start(): void {
+    const near = this.#near;
+    const far = this.#far;
+    near.relaying = this;
+    far.relaying = this;
+    for (const side of [near, far]) {
+      if (side.failure !== undefined) return void this.#broke(side, side.failure);
+      if (side.closed) return this.#finish({ kind: 'local' });
+    }
+    // What was written to a side before goes out before what was read of the other.
+    near.held = joined(far.unsent, near.held);
+    far.held = joined(near.unsent, far.held);
+    near.unsent = EMPTY;
+    far.unsent = EMPTY;
+    this.#pump(near, far);
+    if (!this.#over) this.#pump(far, near);
+  }
+
+  otherThan(side: NativeConnection): NativeConnection {
+    return side === this.#near ? this.#far : this.#near;
+  }
+
+  onEvents(side: NativeConnection, mask: number): void {
+    if ((mask & ERR) !== 0) {
+      this.#broke(side, errnoError('read', this.#engine.kernel.pendingError(side.fd) || ECONNRESET));
+      return;
+    }
+    const other = this.otherThan(side);
+    if ((mask & OUT) !== 0 && side.blocked) {
+      side.blocked = false;
+      this.#pump(other, side);
+      if (this.#over) return;
+    }
+    if ((mask & (IN | PRI | RDHUP | HUP)) !== 0) {
+      side.noteReadable(mask);
+      this.#pump(side, other);
+    }
+  }
+
+  goOn(): void {
+    this.#waitsForTurn = false;
+    if (!this.#over) this.#pump(this.#near, this.#far);
+    if (!this.#over) this.#pump(this.#far, this.#near);
+  }
+
+  /** Our own doing. */
+  reset(): void {
+    if (!this.#over) this.#finish({ kind: 'local' });
+  }
+
+  /** Carries from one side to the other what there is, as far as the other takes it. */
+  #pump(from: NativeConnection, to: NativeConnection): void {
+    if (!this.#handOn(from, to)) return;
+    for (let reads = 0; from.readable && !from.ended; reads += 1) {
+      if (reads === READS_PER_TURN) return this.#takeTurns();
+      const going = from.streams ? this.#splice(from, to) : this.#copy(from, to);
+      if (!going) return;
+    }
+    if (from.ended) this.#passOnEnd(from, to);
+  }
+
+  /** Hands on what was read before. False where the other side does not take all of it now. */
+  #handOn(from: NativeConnection, to: NativeConnection): boolean {
+    while (from.held.length > 0) {
+      if (to.blocked) return false;
+      const sent = this.#engine.kernel.send(to.fd, from.held);
+      if (sent > 0) from.held = sent === from.held.length ? EMPTY : from.held.subarray(sent);
+      if (!this.#wasTaken(to, sent)) return false;
+      if (from === this.#far) this.#tellFirstByte();
+    }
+    while (from.inPipe > 0 && from.pipe !== undefined) {
+      if (to.blocked) return false;
+      const sent = this.#engine.kernel.empty(from.pipe, to.fd, from.inPipe);
+      // Nothing, of a pipe that has something: never seen, and never to be waited for.
+      if (sent === 0) return this.#broke(to, errnoError('splice', EPIPE));
+      if (sent > 0) from.inPipe -= sent;
+      if (!this.#wasTaken(to, sent)) return false;
+    }
+    return true;
+  }
+
+  /** False where it was not, and the direction has to wait, or is over. */
+  #wasTaken(to: NativeConnection, sent: number): boolean {
+    if (sent >= 0) {
+      to.sent += sent;
+      return true;
+    }
+    if (sent === -EINTR) return true;
+    if (sent === -EAGAIN) to.blocked = true;
+    else this.#broke(to, errnoError('write', -sent));
+    return false;
+  }
+
+  /** One read and one write. False where the direction cannot go on now. */
+  #copy(from: NativeConnection, to: NativeConnection): boolean {
+    const { kernel } = this.#engine;
+    const got = kernel.receive(from.fd);
+    if (got <= 0) return this.#nothingRead(from, got);
+    from.bytesRead += got;
+    if (from === this.#far) this.#tellFirstByte();
+    const full = got === kernel.received.length;
+    if (full) from.streams = true;
+    // Less than there was room for: it was all there is. What comes later is told as another edge.
+    else if (!from.readToEnd) from.readable = false;
+    const sent = kernel.sendReceived(to.fd, got);
+    if (sent === got) {
+      to.sent += sent;
+      return true;
+    }
+    const rest = kernel.received.subarray(Math.max(sent, 0), got);
+    from.held = Uint8Array.from(rest);
+    // A short write: that the kernel is full is only noted, and told, by the call that takes nothing.
+    return this.#wasTaken(to, sent) && this.#handOn(from, to);
+  }
+
+  /** From socket to pipe to socket. False where the direction cannot go on now. */
+  #splice(from: NativeConnection, to: NativeConnection): boolean {
+    from.pipe ??= this.#engine.pipes.take();
+    if (from.pipe === undefined) {
+      from.streams = false;
+      return this.#copy(from, to);
+    }
+    const got = this.#engine.kernel.fill(from.fd, from.pipe, ALL);
+    if (got <= 0) {
+      this.#releasePipe(from);
+      if (got === -EINVAL) {
+        // Not every socket can be spliced.
+        from.streams = false;
+        return this.#copy(from, to);
+      }
+      return this.#nothingRead(from, got);
+    }
+    from.bytesRead += got;
+    from.inPipe += got;
+    if (from === this.#far) this.#tellFirstByte();
+    // It calms down: back to one read and one write.
+    if (got < this.#engine.kernel.received.length) from.streams = false;
+    if (!this.#handOn(from, to)) return false;
+    if (!from.streams) this.#releasePipe(from);
+    return true;
+  }
+
+  /** What a read that brought nothing means. False: the direction cannot go on now. */
+  #nothingRead(from: NativeConnection, result: number): boolean {
+    if (result === 0) {
+      from.ended = true;
+      return true;
+    }
+    if (result === -EINTR) return true;
+    if (result === -EAGAIN) from.readable = false;
+    else this.#broke(from, errnoError('read', -result));
+    return false;
+  }
+
+  #passOnEnd(from: NativeConnection, to: NativeConnection): void {
+    if (from.endPassed) return;
+    from.endPassed = true;
+    this.#releasePipe(from);
+    if (to.endPassed) {
+      // Both ends are in: closing sends ours.
+      this.#near.close();
+      this.#far.close();
+      return this.#finish({ kind: 'completed' });
+    }
+    this.#engine.kernel.shutdownWrite(to.fd);
+    this.#engine.reactor.callingOut();
+    this.#events.onHalfClose();
+  }
+
+  #broke(side: NativeConnection, cause: Error): false {
+    if (this.#over) return false;
+    const by = side === this.#near ? 'this' : 'peer';
+    this.#finish({ kind: classifyDisconnect(cause) === 'reset' ? 'reset' : 'lost', by, cause });
+    return false;
+  }
+
+  /** Resets what is not closed yet. */
+  #finish(end: RelayEnd): void {
+    this.#over = true;
+    for (const side of [this.#near, this.#far]) {
+      side.abort();
+      this.#releasePipe(side);
+      side.held = EMPTY;
+    }
+    this.#engine.reactor.callingOut();
+    this.#resolve(end);
+  }
+
+  #releasePipe(from: NativeConnection): void {
+    const { pipe } = from;
+    if (pipe === undefined) return;
+    from.pipe = undefined;
+    this.#engine.pipes.giveBack(pipe, from.inPipe);
+    from.inPipe = 0;
+  }
+
+  #tellFirstByte(): void {
+    if (this.#toldFirstByte) return;
+    this.#toldFirstByte = true;
+    this.#engine.reactor.callingOut();
+    this.#events.onPeerFirstByte();
+  }
+
+  #takeTurns(): void {
+    if (this.#waitsForTurn) return;
+    this.#waitsForTurn = true;
+    this.#engine.reactor.later(this);
+  }
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  if (first.length === 0) return second;
+  return second.length === 0 ? first : Buffer.concat([first, second]);
+}

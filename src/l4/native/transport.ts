@@ -1,0 +1,52 @@
+/** The transport on epoll, splice and bare descriptors: Linux, one for each thread. */
+import type { Address } from '../../core/address.js';
+import { descriptorLimit } from '../../core/descriptors.js';
+import type { Accept, BoundSocket, SocketOptions, Transport } from '../transport.js';
+import { bindShared } from './bind.js';
+import { dial } from './dial.js';
+import type { Engine } from './engine.js';
+import { type KernelOptions, LinuxKernel } from './linux-kernel.js';
+import { NativeListener } from './listener.js';
+import { Pipes, pipesAllowed } from './pipes.js';
+import { Reactor } from './reactor.js';
+
+export interface NativeOptions extends KernelOptions {
+  /** How many threads share the descriptors of this process. */
+  readonly threads?: number;
+  /** Told what was thrown where nothing should be: a bug, which ends one connection at most. */
+  onBug(error: unknown): void;
+}
+
+export interface NativeTransport extends Transport {
+  readonly engine: 'native';
+  /** Accepts on a socket that another thread has bound. Closing the listener leaves the socket open. */
+  adopt(socket: BoundSocket, options: SocketOptions, accept: Accept): NativeListener;
+  /** Closes what the transport itself holds, once nothing of it is in use any more. */
+  close(): void;
+}
+
+/** Throws where the system does not have, or allow, what it takes: `nativeSupport` says so beforehand. */
+export function createNativeTransport({ threads = 1, onBug, ...options }: NativeOptions): NativeTransport {
+  const kernel = new LinuxKernel(options);
+  const pipes = new Pipes(kernel, Math.max(1, Math.floor(pipesAllowed(descriptorLimit()) / threads)));
+  const engine: Engine = { kernel, reactor: new Reactor(kernel, onBug), pipes };
+  const listener = (socket: BoundSocket, accept: Accept, release: () => void): NativeListener =>
+    new NativeListener(engine, { ...socket, accept, release });
+  return {
+    engine: 'native',
+    async listen(address: Address, sockets: SocketOptions, accept: Accept) {
+      const { address: bound, fds, close } = await bindShared(address, sockets, 1);
+      return listener({ address: bound, fd: fds[0] ?? -1 }, accept, close);
+    },
+    adopt: (socket, sockets, accept) => {
+      const adopted = listener(socket, accept, () => {});
+      adopted.configure(sockets);
+      return adopted;
+    },
+    dial: (address, sockets, signal) => dial(engine, address, sockets, signal),
+    close() {
+      pipes.closeSpare();
+      kernel.closePolling();
+    },
+  };
+}
