@@ -119,14 +119,14 @@ export class NativeConnection implements Connection, Handler {
 
   reset(): void {
     if (this.fd === CLOSED) return;
-    if (this.relaying !== undefined) return this.relaying.reset();
+    if (this.relaying !== undefined) return void this.relaying.reset();
     this.abort();
     this.#failWaiting(new Error('the socket was closed'));
   }
 
   onEvents(mask: number): void {
-    if (this.relaying !== undefined) return this.relaying.onEvents(this, mask);
-    if ((mask & ERR) !== 0) return this.#failed(this.#engine.kernel.pendingError(this.fd));
+    if (this.relaying !== undefined) return void this.relaying.onEvents(this, mask);
+    if ((mask & ERR) !== 0) return void this.#failed(this.#engine.kernel.pendingError(this.fd));
     if ((mask & OUT) !== 0) {
       this.blocked = false;
       if (this.unsent.length > 0) this.#flush();
@@ -190,7 +190,7 @@ export class NativeConnection implements Connection, Handler {
       } else if (got === -EAGAIN) {
         this.readable = false;
       } else if (got !== -EINTR) {
-        return this.#failed(-got);
+        return void this.#failed(-got);
       }
     }
     if (this.held.length < waiting.atLeast && !this.ended) return;
@@ -208,7 +208,7 @@ export class NativeConnection implements Connection, Handler {
       } else if (sent === -EAGAIN) {
         this.blocked = true;
       } else if (sent !== -EINTR) {
-        return this.#failed(-sent);
+        return void this.#failed(-sent);
       }
     }
   }

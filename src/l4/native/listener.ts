@@ -71,7 +71,7 @@ export class NativeListener implements Listener, Handler {
       const fd = kernel.accept(this.#options.fd);
       if (fd >= 0) this.#accepted(fd);
       else if (fd === -EAGAIN) return;
-      else if (isShortage(fd)) return this.#rest();
+      else if (isShortage(fd)) return void this.#rest();
       // Any other is one client that has gone already (accept(2)): the next is none the worse for it.
     }
   }
@@ -79,7 +79,7 @@ export class NativeListener implements Listener, Handler {
   #accepted(fd: number): void {
     const { kernel, reactor } = this.#engine;
     const connection = new NativeConnection(this.#engine, fd, kernel.acceptedFrom());
-    if (reactor.watchEdges(fd, connection) < 0) return kernel.abort(fd);
+    if (reactor.watchEdges(fd, connection) < 0) return void kernel.abort(fd);
     reactor.callingOut();
     this.#options.accept(connection);
   }

@@ -54,7 +54,7 @@ export class Relay implements Unfinished {
     far.relaying = this;
     for (const side of [near, far]) {
       if (side.failure !== undefined) return void this.#broke(side, side.failure);
-      if (side.closed) return this.#finish({ kind: 'local' });
+      if (side.closed) return void this.#finish({ kind: 'local' });
     }
     // What was written to a side before goes out before what was read of the other.
     near.held = joined(far.unsent, near.held);
@@ -101,7 +101,7 @@ export class Relay implements Unfinished {
   #pump(from: NativeConnection, to: NativeConnection): void {
     if (!this.#handOn(from, to)) return;
     for (let reads = 0; from.readable && !from.ended; reads += 1) {
-      if (reads === READS_PER_TURN) return this.#takeTurns();
+      if (reads === READS_PER_TURN) return void this.#takeTurns();
       const going = from.streams ? this.#splice(from, to) : this.#copy(from, to);
       if (!going) return;
     }
@@ -209,7 +209,7 @@ export class Relay implements Unfinished {
       // Both ends are in: closing sends ours.
       this.#near.close();
       this.#far.close();
-      return this.#finish({ kind: 'completed' });
+      return void this.#finish({ kind: 'completed' });
     }
     this.#engine.kernel.shutdownWrite(to.fd);
     this.#engine.reactor.callingOut();
