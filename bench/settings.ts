@@ -46,8 +46,8 @@ function within(least: number, most: number, whole: boolean): (text: string) => 
 
 const EXAMPLES = `
 Examples:
-  npm run bench                                        everything, about 25 minutes
-  npm run bench -- --quick                             a look, under 2 minutes
+  npm run bench                                        everything, about 35 minutes
+  npm run bench -- --quick                             a look, about 2 minutes
   npm run bench -- --targets                           what the targets of the native engine need, about 7 minutes
   npm run bench -- --only rr,bulk                      these workloads (rr: rr1, rr32 and rr256)
   npm run bench -- --peers pipe,meshproxy --rounds 9   these peers, more rounds

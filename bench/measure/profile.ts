@@ -40,7 +40,7 @@ export function profiler(name: ProfilerName, folder: string, found: (text: strin
 
 function watching(name: ProfilerName, pid: number, file: string): Command {
   const args = {
-    strace: ['-c', '-f', '-q', '-o', file, '-p', String(pid)],
+    strace: ['-c', '-S', 'calls', '-f', '-q', '-o', file, '-p', String(pid)],
     perf: ['record', '--quiet', '--output', file, '--pid', String(pid)],
   };
   return { file: name, args: args[name] };
