@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadEngine } from './load/engine.js';
-import { PERF_NODE_OPTIONS, profiler, profilerMissing } from './measure/profile.js';
+import { profiler, profilerMissing } from './measure/profile.js';
 import { paths } from './paths.js';
 import { direct } from './peers/direct.js';
 import { allPeers } from './peers/index.js';
@@ -51,9 +51,9 @@ async function fieldFor(settings: Settings): Promise<Field> {
   };
   const peers = await present(select(allPeers(settings.meshproxyArguments), settings.peers, 'peer'));
   for (const workload of select(allWorkloads, settings.only, 'workload')) {
-    if (workload.fullRunOnly && settings.quick && settings.only === undefined) continue;
-    // One that brings its own peers is not about those that were named; unless it was named itself.
-    if (workload.peers && settings.peers && settings.only === undefined) continue;
+    // Unless named itself: one that brings its own peers is not about those that were named.
+    const isAside = (workload.fullRunOnly && settings.quick) || (workload.peers && settings.peers);
+    if (isAside && settings.only === undefined) continue;
     const own = workload.peers?.(settings.meshproxyArguments);
     const why = await workload.missing?.();
     if (why === undefined) contests.push({ workload, peers: own ? await present(own) : peers });
@@ -95,7 +95,6 @@ async function profile(settings: Settings, bench: Bench, field: Field): Promise<
   const why = tool && (await profilerMissing(tool));
   if (why !== undefined) warn(`profile left out: ${why}`);
   if (tool === undefined || why !== undefined) return;
-  if (tool === 'perf') process.env['NODE_OPTIONS'] = PERF_NODE_OPTIONS;
   let found = '';
   const watching = profiler(tool, scratch, (text) => {
     found = text;

@@ -103,7 +103,7 @@ function cellFor(bench: Bench, { port, adminPort, proxy, cores, started }: Runni
       return child;
     },
     usage: () => (proxy === undefined ? undefined : usageOf(proxy.pid)),
-    watched: (work) => (bench.profiler && proxy ? bench.profiler(proxy.pid, work) : work()),
+    watched: (work) => (bench.profiler && proxy ? bench.profiler.watch(proxy.pid, work) : work()),
   };
 }
 
@@ -130,7 +130,7 @@ async function measureCell(bench: Bench, { workload, peer }: PlannedCell): Promi
       directory,
       descriptors: bench.descriptors,
     });
-    const proxy = command && (await serve(command, cores.proxy, listenPort));
+    const proxy = command && (await serve(bench.profiler?.prepared(command) ?? command, cores.proxy, listenPort));
     const port = proxy ? listenPort : upstreamPort;
     return await workload.run(cellFor(bench, { port, adminPort, proxy, cores: cores.load, started }));
   } finally {

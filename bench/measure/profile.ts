@@ -9,11 +9,12 @@ import { ask, type Command, start } from '../system/children.js';
 export const PROFILERS = ['strace', 'perf'] as const;
 export type ProfilerName = (typeof PROFILERS)[number];
 
-/** Does `work`, and watches the process `pid` with all its threads for as long as it takes. */
-export type Profiler = <Result>(pid: number, work: () => Promise<Result>) => Promise<Result>;
-
-/** What makes Node tell perf the names of functions in JavaScript: to be in the environment when a proxy is started. */
-export const PERF_NODE_OPTIONS = '--perf-basic-prof';
+export interface Profiler {
+  /** How to start a proxy that is to be watched. */
+  prepared(proxy: Command): Command;
+  /** Does `work`, and watches the process `pid` with all its threads for as long as it takes. */
+  watch<Result>(pid: number, work: () => Promise<Result>): Promise<Result>;
+}
 
 /** What is rarer than this is of no interest. */
 const LEAST_PERCENT = 0.5;
@@ -26,16 +27,24 @@ export async function profilerMissing(name: ProfilerName): Promise<string | unde
 
 /** Writes to `folder` and gives what it found to `found`. */
 export function profiler(name: ProfilerName, folder: string, found: (text: string) => void): Profiler {
-  return async (pid, work) => {
-    const file = join(folder, `${name}.${pid}`);
-    const watcher = await start(watching(name, pid, file));
-    // Neither says when it has begun: what the work does in the meantime is missing from the profile, and no more.
-    const result = await work().finally(() => watcher.stop());
-    found((await reportOf(name, file)) ?? `${name} left nothing: ${watcher.ended() ?? ''}`);
-    await rm(file, { force: true });
-    await rm(`/tmp/perf-${pid}.map`, { force: true });
-    return result;
+  return {
+    prepared: (proxy) => (name === 'perf' ? withNamesForPerf(proxy) : proxy),
+    async watch(pid, work) {
+      const file = join(folder, `${name}.${pid}`);
+      const watcher = await start(watching(name, pid, file));
+      // Neither says when it has begun: what the work does in the meantime is missing from the profile, and no more.
+      const result = await work().finally(() => watcher.stop());
+      found((await reportOf(name, file)) ?? `${name} left nothing: ${watcher.ended() ?? ''}`);
+      await rm(file, { force: true });
+      await rm(`/tmp/perf-${pid}.map`, { force: true });
+      return result;
+    },
   };
+}
+
+/** Node then writes the names of its functions in JavaScript to /tmp/perf-PID.map, where perf looks for them. */
+function withNamesForPerf({ file, args }: Command): Command {
+  return { file: 'env', args: ['NODE_OPTIONS=--perf-basic-prof', file, ...args] };
 }
 
 function watching(name: ProfilerName, pid: number, file: string): Command {

@@ -27,7 +27,7 @@ export function meshproxy({ name, args, admin }: Variant): Peer {
       if (name !== 'meshproxy' && !hasEngines) {
         return { kind: 'missing', why: 'the meshproxy that is built has no option --engine: npm run build' };
       }
-      return { kind: 'available', version: [version, ...args].join(' ') };
+      return { kind: 'available', version: [version, ...(hasEngines ? args : ['without --engine'])].join(' ') };
     },
     command: async (task) => ({
       file: process.execPath,
