@@ -28,9 +28,9 @@ export class NativeConnection implements Connection, Handler {
   readable = false;
   /**
    * A short read does not mean that there is no more: the peer has sent its end, which is to be read too, or urgent data,
-   * at which every read stops.
+   * at which every read stops; on a unix socket reads also stop at descriptors that came with the bytes.
    */
-  readToEnd = false;
+  readToEnd: boolean;
   /** The end of the stream has been read. */
   ended = false;
   /** The kernel takes no more until it says so. */
@@ -58,6 +58,8 @@ export class NativeConnection implements Connection, Handler {
     this.#engine = engine;
     this.fd = fd;
     this.remote = remote;
+    // A client's unix socket has no name, as a rule.
+    this.readToEnd = remote?.kind !== 'ip';
   }
 
   get closed(): boolean {
@@ -151,11 +153,12 @@ export class NativeConnection implements Connection, Handler {
     this.#engine.kernel.close(fd);
   }
 
-  /** Closes with a reset. */
+  /** Closes with a reset: what was not sent yet never is. */
   abort(): void {
     const { fd } = this;
     if (fd === CLOSED) return;
     this.fd = CLOSED;
+    this.unsent = EMPTY;
     this.#engine.reactor.unwatch(fd);
     this.#engine.kernel.abort(fd);
   }

@@ -5,6 +5,9 @@ import type { Reactor } from './reactor.js';
 /** What the sockets of one thread share. */
 export interface Engine {
   readonly kernel: Relaying & Connecting;
-  readonly reactor: Pick<Reactor, 'watchEdges' | 'watchReadable' | 'handOver' | 'unwatch' | 'later' | 'callingOut'>;
+  readonly reactor: Pick<
+    Reactor,
+    'watchEdges' | 'watchReadable' | 'handOver' | 'unwatch' | 'later' | 'callingOut' | 'reportBug'
+  >;
   readonly pipes: Pipes;
 }

@@ -81,7 +81,12 @@ export class NativeListener implements Listener, Handler {
     const connection = new NativeConnection(this.#engine, fd, kernel.acceptedFrom());
     if (reactor.watchEdges(fd, connection) < 0) return void kernel.abort(fd);
     reactor.callingOut();
-    this.#options.accept(connection);
+    try {
+      this.#options.accept(connection);
+    } catch (error) {
+      reactor.reportBug(error);
+      connection.reset();
+    }
   }
 
   #stopListening(): void {
@@ -91,6 +96,8 @@ export class NativeListener implements Listener, Handler {
 
   #rest(): void {
     this.#stopListening();
+    // The turn under way was to wait without knowing of the timer.
+    this.#engine.reactor.callingOut();
     this.#resting = setTimeout(() => {
       if (this.#state === 'open') this.#engine.reactor.watchReadable(this.#options.fd, this);
     }, REST_MS);

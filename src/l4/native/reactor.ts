@@ -33,6 +33,8 @@ const TAGS = 2 ** 31;
 /** Keeps Node's loop, and so the process, alive; it never fires. */
 const FOREVER_MS = 2 ** 31 - 1;
 
+function nothing(): void {}
+
 export class Reactor {
   readonly #kernel: Polling;
   readonly #onBug: (error: unknown) => void;
@@ -46,8 +48,6 @@ export class Reactor {
   /** Code outside of the engine was called in this turn. */
   #calledOut = false;
   #loopIsReady = false;
-  /** The turn before was busy with others: libuv may not have looked at everything that it brought. */
-  #mayWait = false;
   #alive: NodeJS.Timeout | undefined;
   readonly #loopHandler: Handler = {
     onEvents: () => {
@@ -90,6 +90,11 @@ export class Reactor {
     this.#unfinished.push(unfinished);
   }
 
+  /** What code outside of the engine threw, where nothing should be. */
+  reportBug(error: unknown): void {
+    this.#onBug(error);
+  }
+
   /** To be said before code outside of the engine is called, or a promise settled. */
   callingOut(): void {
     this.#calledOut = true;
@@ -114,7 +119,6 @@ export class Reactor {
     this.#handlers[this.#kernel.loopFd] = this.#loopHandler;
     this.#tags[this.#kernel.loopFd] = this.#lastTag;
     this.#alive = setInterval(() => {}, FOREVER_MS);
-    this.#mayWait = false;
     setImmediate(this.#turn);
   }
 
@@ -130,8 +134,7 @@ export class Reactor {
     if (this.#alive === undefined) return;
     this.#calledOut = false;
     this.#loopIsReady = false;
-    const mayWait = this.#mayWait;
-    const timeoutMs = mayWait ? this.#timeout() : 0;
+    const timeoutMs = this.#timeout();
     const waitsUntil = performance.now() + timeoutMs;
     let timeLeft = timeoutMs;
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
@@ -139,16 +142,19 @@ export class Reactor {
       for (let index = 0; index < events; index += 1) this.#dispatch(index);
       const finished = this.#unfinished.length === 0;
       if (!finished) this.#goOn();
-      if (this.#calledOut || this.#loopIsReady || !mayWait) break;
+      if (this.#calledOut || this.#loopIsReady) break;
       if (events <= 0 && finished && events !== -EINTR) break;
       timeLeft = Math.ceil(waitsUntil - performance.now());
       if (timeLeft <= 0) break;
     }
-    this.#mayWait = !this.#calledOut && !this.#loopIsReady;
     if (this.#alive !== undefined) setImmediate(this.#turn);
   };
 
+  /** How long libuv would wait, were it its turn, ms. */
   #timeout(): number {
+    // While an immediate runs, as this turn does, Node tells libuv not to wait; it looks whether there is another one to
+    // run only when one is cleared.
+    clearImmediate(setImmediate(nothing));
     const untilTimer = this.#kernel.loopTimeout();
     return untilTimer < 0 ? LONGEST_WAIT_MS : Math.min(untilTimer, LONGEST_WAIT_MS);
   }

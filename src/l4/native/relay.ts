@@ -114,8 +114,7 @@ export class Relay implements Unfinished {
       if (to.blocked) return false;
       const sent = this.#engine.kernel.send(to.fd, from.held);
       if (sent > 0) from.held = sent === from.held.length ? EMPTY : from.held.subarray(sent);
-      if (!this.#wasTaken(to, sent)) return false;
-      if (from === this.#far) this.#tellFirstByte();
+      if (!this.#wasTaken(to, sent) || !this.#tellFirstByte(from)) return false;
     }
     while (from.inPipe > 0 && from.pipe !== undefined) {
       if (to.blocked) return false;
@@ -123,7 +122,7 @@ export class Relay implements Unfinished {
       // Nothing, of a pipe that has something: never seen, and never to be waited for.
       if (sent === 0) return this.#broke(to, errnoError('splice', EPIPE));
       if (sent > 0) from.inPipe -= sent;
-      if (!this.#wasTaken(to, sent)) return false;
+      if (!this.#wasTaken(to, sent) || !this.#tellFirstByte(from)) return false;
     }
     return true;
   }
@@ -146,7 +145,6 @@ export class Relay implements Unfinished {
     const got = kernel.receive(from.fd);
     if (got <= 0) return this.#nothingRead(from, got);
     from.bytesRead += got;
-    if (from === this.#far) this.#tellFirstByte();
     const full = got === kernel.received.length;
     if (full) from.streams = true;
     // Less than there was room for: it was all there is. What comes later is told as another edge.
@@ -154,12 +152,12 @@ export class Relay implements Unfinished {
     const sent = kernel.sendReceived(to.fd, got);
     if (sent === got) {
       to.sent += sent;
-      return true;
+      return this.#tellFirstByte(from);
     }
     const rest = kernel.received.subarray(Math.max(sent, 0), got);
     from.held = Uint8Array.from(rest);
     // A short write: that the kernel is full is only noted, and told, by the call that takes nothing.
-    return this.#wasTaken(to, sent) && this.#handOn(from, to);
+    return this.#wasTaken(to, sent) && this.#tellFirstByte(from) && this.#handOn(from, to);
   }
 
   /** From socket to pipe to socket. False where the direction cannot go on now. */
@@ -172,8 +170,8 @@ export class Relay implements Unfinished {
     const got = this.#engine.kernel.fill(from.fd, from.pipe, ALL);
     if (got <= 0) {
       this.#releasePipe(from);
-      if (got === -EINVAL) {
-        // Not every socket can be spliced.
+      // Not every socket can be spliced, and a splice takes urgent data for an end, or for nothing, and stops there: a read knows.
+      if (got === 0 || got === -EINVAL || (got === -EAGAIN && from.readToEnd)) {
         from.streams = false;
         return this.#copy(from, to);
       }
@@ -181,7 +179,6 @@ export class Relay implements Unfinished {
     }
     from.bytesRead += got;
     from.inPipe += got;
-    if (from === this.#far) this.#tellFirstByte();
     // It calms down: back to one read and one write.
     if (got < this.#engine.kernel.received.length) from.streams = false;
     if (!this.#handOn(from, to)) return false;
@@ -212,8 +209,7 @@ export class Relay implements Unfinished {
       return void this.#finish({ kind: 'completed' });
     }
     this.#engine.kernel.shutdownWrite(to.fd);
-    this.#engine.reactor.callingOut();
-    this.#events.onHalfClose();
+    this.#tell('onHalfClose');
   }
 
   #broke(side: NativeConnection, cause: Error): false {
@@ -243,11 +239,24 @@ export class Relay implements Unfinished {
     from.inPipe = 0;
   }
 
-  #tellFirstByte(): void {
-    if (this.#toldFirstByte) return;
+  /** To be said once bytes of `from` are handed on, and none is in a buffer that others use too. False where the relay is over by then. */
+  #tellFirstByte(from: NativeConnection): boolean {
+    if (this.#toldFirstByte || from === this.#near) return true;
     this.#toldFirstByte = true;
-    this.#engine.reactor.callingOut();
-    this.#events.onPeerFirstByte();
+    return this.#tell('onPeerFirstByte');
+  }
+
+  /** Whoever is told may reset the relay; a bug there resets it. False where it is over by then. */
+  #tell(event: keyof RelayEvents): boolean {
+    const { reactor } = this.#engine;
+    reactor.callingOut();
+    try {
+      this.#events[event]();
+    } catch (error) {
+      reactor.reportBug(error);
+      this.reset();
+    }
+    return !this.#over;
   }
 
   #takeTurns(): void {
