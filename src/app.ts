@@ -8,16 +8,16 @@ import { type Clock, systemClock } from './core/clock.js';
 import { describeError, errnoOf, MeshproxyError } from './core/errors.js';
 import { VERSION } from './core/version.js';
 import { createSource } from './discovery/create.js';
-import { DataPlane, type Route } from './l4/data-plane.js';
+import { FollowedService, type PreparedSources } from './discovery/followed-service.js';
 import { LiveConnections } from './l4/live.js';
 import { defaultMaxMemory } from './l4/resources.js';
-import { type PreparedSources, Service } from './l4/service.js';
-import { streamsTransport } from './l4/streams/transport.js';
 import type { Log } from './telemetry/logger.js';
 import { PauseLog } from './telemetry/pause-log.js';
 import type { ConnectionRecord } from './telemetry/record.js';
 import type { ProxyStatus } from './telemetry/status.js';
 import { Telemetry } from './telemetry/telemetry.js';
+import { LocalPlane } from './workers/local.js';
+import type { Plane, PlaneSetup } from './workers/plane.js';
 
 export interface ProxyOptions {
   readonly log: Log;
@@ -66,7 +66,7 @@ class App implements RunningProxy {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #live: LiveConnections;
-  readonly #plane: DataPlane;
+  readonly #plane: Plane;
   readonly #telemetry: Telemetry;
   readonly #adminExplicit: boolean;
   #markClosed: () => void = () => {};
@@ -75,7 +75,7 @@ class App implements RunningProxy {
   #appliedAt = 0;
   readonly #reloads = { applied: 0, refused: 0 };
   #refused: { readonly at: number; readonly error: string } | undefined;
-  #services = new Map<string, Service>();
+  #services = new Map<string, FollowedService>();
   #admin: AdminServer | undefined;
   #readiness: Readiness = { kind: 'starting', reason: 'the listeners are not bound yet' };
   #reloading: Promise<void> = Promise.resolve();
@@ -96,9 +96,8 @@ class App implements RunningProxy {
       status: () => this.#status(),
     });
     const pauses = new PauseLog(log.logger, clock);
-    this.#plane = new DataPlane({
+    this.#plane = new LocalPlane({
       clock,
-      transport: streamsTransport,
       live: this.#live,
       observer: this.#telemetry,
       limits: limitsOf(config),
@@ -189,40 +188,32 @@ class App implements RunningProxy {
   /** First all that can fail: names resolved, listeners bound. Then, without a step that can fail, the swap. */
   async #apply(config: Config): Promise<void> {
     const askedDifferently = JSON.stringify(config.dns) !== JSON.stringify(this.#config.dns);
-    const services = new Map<string, Service>();
+    const services = new Map<string, FollowedService>();
     const sources = new Map<string, PreparedSources>();
-    const discard = (): void => {
-      for (const prepared of sources.values()) prepared.discard();
-    };
     try {
       // All of them are awaited: one that is prepared after another has failed must be discarded too.
       const outcomes = await Promise.allSettled(
         Object.entries(config.services).map(async ([name, settings]) => {
-          const service = this.#services.get(name) ?? this.#createService(name, settings);
+          const service = this.#services.get(name) ?? this.#follow(name);
           services.set(name, service);
           sources.set(name, await service.prepare(this.#sourcesOf(settings, config), askedDifferently));
         }),
       );
       const failed = outcomes.find((outcome) => outcome.status === 'rejected');
       if (failed) throw failed.reason;
-      const commit = (isWanted: (service: string) => boolean): void => {
-        for (const [name, settings] of Object.entries(config.services)) {
-          if (isWanted(name)) sources.get(name)?.commit(settings);
-        }
-      };
-      // A new listener accepts as soon as it is bound: a service that is new has its endpoints before that.
-      commit((name) => !this.#services.has(name));
-      const listeners = await this.#plane.prepare(routesOf(config, services), limitsOf(config));
+      const plane = await this.#plane.prepare(setupOf(config, sources));
       if (this.#draining) {
-        await listeners.discard();
+        await plane.discard();
         throw drainingError();
       }
-      commit((name) => this.#services.has(name));
+      const committed = plane.commit();
+      // What a source has found since it was prepared is told now.
+      for (const prepared of sources.values()) prepared.commit();
       for (const [name, service] of this.#services) if (!services.has(name)) service.stop();
       this.#services = services;
-      await listeners.commit();
+      await committed;
     } catch (error) {
-      discard();
+      for (const prepared of sources.values()) prepared.discard();
       throw error;
     }
     this.#config = config;
@@ -232,12 +223,15 @@ class App implements RunningProxy {
     this.#appliedAt = this.#clock.wall();
   }
 
-  #createService(name: string, settings: ServiceConfig): Service {
-    return new Service(name, settings, (upstream, err) => {
-      this.#log.logger.warn(
-        { service: name, upstream, err },
-        `service ${name}: ${err.message}; the last answer stays in force`,
-      );
+  #follow(name: string): FollowedService {
+    return new FollowedService({
+      onEndpoints: (endpoints) => this.#plane.update(name, endpoints),
+      onFailure: (upstream, err) => {
+        this.#log.logger.warn(
+          { service: name, upstream, err },
+          `service ${name}: ${err.message}; the last answer stays in force`,
+        );
+      },
     });
   }
 
@@ -279,16 +273,16 @@ class App implements RunningProxy {
         ...(this.#refused === undefined ? {} : { refused: this.#refused }),
       },
       listeners: this.#plane.listeners().map((state) => ({ ...state, address: formatAddress(state.address) })),
-      services: [...this.#services.values()].map(({ name, picker, upstreams }) => ({
+      services: [...this.#services].map(([name, { endpoints, upstreams }]) => ({
         name,
-        endpoints: picker.endpoints.map(({ id, addresses }) => ({ id, addresses: addresses.map(formatAddress) })),
+        endpoints: endpoints.map(({ id, addresses }) => ({ id, addresses: addresses.map(formatAddress) })),
         upstreams,
       })),
     };
   }
 
   async #shut(): Promise<void> {
-    await this.#plane.stopAccepting();
+    await this.#plane.close();
     for (const service of this.#services.values()) service.stop();
     await this.#admin?.close();
     this.#markClosed();
@@ -312,10 +306,15 @@ function limitsOf({ limits }: Config) {
   };
 }
 
-function routesOf({ listeners }: Config, services: ReadonlyMap<string, Service>): Route[] {
-  return Object.entries(listeners).map(([name, settings]) => {
-    const service = services.get(settings.service);
-    if (!service) throw new MeshproxyError('bad-config', `listener ${name}: there is no service ${settings.service}`);
-    return { name, settings, service };
-  });
+function setupOf(config: Config, sources: ReadonlyMap<string, PreparedSources>): PlaneSetup {
+  return {
+    listeners: Object.entries(config.listeners).map(([name, settings]) => ({ name, settings })),
+    services: Object.entries(config.services).map(([name, settings]) => ({
+      name,
+      settings,
+      endpoints: sources.get(name)?.endpoints ?? [],
+    })),
+    limits: limitsOf(config),
+    accessLog: config.accessLog,
+  };
 }

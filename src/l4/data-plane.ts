@@ -5,23 +5,28 @@
 import type { ListenerConfig } from '../config/schema.js';
 import { type Address, formatAddress } from '../core/address.js';
 import type { Clock, Timer } from '../core/clock.js';
-import { descriptorLimit } from '../core/descriptors.js';
-import type { Observer } from '../telemetry/record.js';
-import { type Limits, refusal } from './admission.js';
+import type { Observer, Refusal } from '../telemetry/record.js';
+import { type Limits, type Load, refusal } from './admission.js';
 import { type Surroundings, serve } from './connection.js';
 import type { LiveConnections } from './live.js';
-import { connectionsAllowed, descriptorsInUse, MemoryGauge } from './resources.js';
+import { MemoryGauge } from './resources.js';
 import type { Service } from './service.js';
-import type { Connection, Listener, SocketOptions, Transport } from './transport.js';
+import { Tally } from './tally.js';
+import type { Accept, Connection, Listener, SocketOptions, Transport } from './transport.js';
 
 /** How long accepting rests after a dial found no descriptor though by our count there was one. */
 const EXHAUSTED_REST_MS = 500;
+
+/** How often a data plane that is paused looks whether connections of other threads have ended, ms: no thread tells another. */
+const LOOK_AGAIN_MS = 50;
 
 /** What a listener does with its connections. Replaced as a whole by a reload. */
 export interface Route {
   readonly name: string;
   readonly settings: ListenerConfig;
   readonly service: Service;
+  /** Where its connections are counted; a count of its own where other threads have no part in the listener. */
+  readonly tally?: Tally;
 }
 
 /** The bounds of the whole process. Replaced as a whole by a reload. */
@@ -37,8 +42,14 @@ export interface DataPlaneOptions {
   readonly limits: DataPlaneLimits;
   readonly live: LiveConnections;
   readonly observer: Observer;
+  /** All connections of the process, this thread's among them. */
+  readonly tally: Tally;
+  /** How many connections the process has descriptors for. */
+  allowed(): number;
+  /** In place of the transport's own `listen`, where listening sockets are bound by somebody else. */
+  listen?(route: Route, sockets: SocketOptions, accept: Accept): Promise<Listener>;
   /** Told when accepting stops for want of descriptors, and when it goes on. */
-  onPause(paused: boolean, connections: number): void;
+  onPause(paused: boolean): void;
   onBug(error: unknown): void;
 }
 
@@ -52,8 +63,14 @@ export interface ListenerState {
 interface Frontend {
   readonly key: string;
   readonly listener: Listener;
+  readonly tally: Tally;
   route: Route;
-  connections: number;
+}
+
+/** Accepted when there was no descriptor left for it, as happens where threads compete for the last: served once there is. */
+interface Held {
+  readonly frontend: Frontend;
+  readonly connection: Connection;
 }
 
 export interface PreparedListeners {
@@ -67,8 +84,9 @@ export class DataPlane {
   #limits: DataPlaneLimits;
   #frontends = new Map<string, Frontend>();
   #around: Surroundings;
-  #allowed = Number.POSITIVE_INFINITY;
   #paused = false;
+  #held: Held[] = [];
+  #lookingAgain: Timer | undefined;
   #resting: Timer | undefined;
   #draining = false;
   /** How many connections the end of the drain has reset. */
@@ -120,7 +138,6 @@ export class DataPlane {
       for (const { listener } of next.values()) listener.configure(limits.sockets);
       this.#around = this.#surroundings();
       await Promise.all(gone.map(({ listener }) => listener.close()));
-      this.#countDescriptors();
     };
     return { commit, discard };
   }
@@ -144,41 +161,68 @@ export class DataPlane {
   async stopAccepting(): Promise<void> {
     this.#draining = true;
     this.#resting?.cancel();
+    this.#lookingAgain?.cancel();
+    for (const { frontend, connection } of this.#held.splice(0)) this.#refuse(frontend, connection, 'draining');
     await Promise.all([...this.#frontends.values()].map(({ listener }) => listener.close()));
   }
 
   async #bind(key: string, route: Route, sockets: SocketOptions): Promise<Frontend> {
-    const { transport } = this.#options;
+    const { transport, listen } = this.#options;
     const accept = (connection: Connection): void => void this.#accept(frontend, connection);
-    const listener = await transport.listen(route.settings.address, sockets, accept);
-    const frontend: Frontend = { key, listener, route, connections: 0 };
+    const listener = await (listen?.(route, sockets, accept) ??
+      transport.listen(route.settings.address, sockets, accept));
+    const frontend: Frontend = { key, listener, route, tally: route.tally ?? new Tally() };
     return frontend;
   }
 
   async #accept(frontend: Frontend, connection: Connection): Promise<void> {
-    const { route } = frontend;
-    const { live: connections, observer } = this.#options;
-    const refused = refusal(this.#load(frontend), this.#limitsOf(route));
-    if (refused) {
-      observer.refused(route.name, refused);
-      connection.reset();
-      return;
-    }
+    const { route, tally } = frontend;
+    const { live: connections } = this.#options;
+    const refused = this.#admit(frontend);
+    if (refused === 'descriptors' && this.#hold(frontend, connection)) return;
+    if (refused) return this.#refuse(frontend, connection, refused);
     const live = connections.open(route.name, connection);
-    frontend.connections += 1;
-    if (connections.size >= this.#allowed) this.#pause();
+    if (!this.#hasRoom()) this.#pause();
     await serve(live, route.settings, route.service, this.#around);
-    frontend.connections -= 1;
+    tally.leave();
+    this.#options.tally.leave();
     connections.ended(live);
-    if (this.#paused && connections.size < this.#allowed) this.#resume();
+    this.#resume();
   }
 
-  #load(frontend: Frontend) {
+  /** Counts the connection in, or says why it cannot be. */
+  #admit(frontend: Frontend): Refusal | undefined {
+    const { tally } = this.#options;
+    for (;;) {
+      const limits = this.#limitsOf(frontend.route);
+      const refused = refusal(this.#load(frontend), limits);
+      if (refused) return refused;
+      // There was room, and another thread may just be taking it: then the reason is to be found again.
+      if (!frontend.tally.enter(limits.maxOfListener ?? Number.POSITIVE_INFINITY)) continue;
+      const most = Math.min(this.#options.allowed(), limits.maxConnections ?? Number.POSITIVE_INFINITY);
+      if (tally.enter(most)) return undefined;
+      frontend.tally.leave();
+    }
+  }
+
+  #refuse({ route }: Frontend, connection: Connection, reason: Refusal): void {
+    this.#options.observer.refused(route.name, reason);
+    connection.reset();
+  }
+
+  #hold(frontend: Frontend, connection: Connection): boolean {
+    if (this.#draining || !frontend.listener.pause()) return false;
+    this.#pause();
+    this.#held.push({ frontend, connection });
+    return true;
+  }
+
+  #load(frontend: Frontend): Load {
     return {
       draining: this.#draining,
-      total: this.#options.live.size,
-      ofListener: frontend.connections,
-      allowedByDescriptors: this.#allowed,
+      total: this.#options.tally.total,
+      ofListener: frontend.tally.total,
+      allowedByDescriptors: this.#options.allowed(),
       residentBytes: () => this.#memory.resident(this.#limits.maxMemory),
     };
   }
@@ -200,10 +244,8 @@ export class DataPlane {
     };
   }
 
-  /** Counted when the listeners change, not per connection: a count of many is slow. */
-  #countDescriptors(): void {
-    const beside = descriptorsInUse() - 2 * this.#options.live.size;
-    this.#allowed = connectionsAllowed(descriptorLimit(), Math.max(0, beside));
+  #hasRoom(): boolean {
+    return this.#options.tally.total < this.#options.allowed();
   }
 
   #pause(): void {
@@ -211,27 +253,41 @@ export class DataPlane {
     // One that cannot pause goes on accepting, and refuses what it accepts.
     for (const { listener } of this.#frontends.values()) listener.pause();
     this.#paused = true;
-    this.#options.onPause(true, this.#options.live.size);
+    this.#options.onPause(true);
+    this.#lookAgainLater();
+  }
+
+  #lookAgainLater(): void {
+    this.#lookingAgain = this.#options.clock.after(LOOK_AGAIN_MS, () => {
+      this.#resume();
+      if (this.#paused) this.#lookAgainLater();
+    });
   }
 
   #resume(): void {
     if (!this.#paused || this.#draining || this.#resting) return;
+    for (let held = this.#held[0]; held !== undefined && this.#hasRoom(); held = this.#held[0]) {
+      this.#held.shift();
+      void this.#accept(held.frontend, held.connection);
+    }
+    if (!this.#hasRoom()) return;
     this.#paused = false;
+    this.#lookingAgain?.cancel();
     for (const { listener } of this.#frontends.values()) listener.resume();
-    this.#options.onPause(false, this.#options.live.size);
+    this.#options.onPause(false);
   }
 
   #rest(): void {
     this.#pause();
     this.#resting ??= this.#options.clock.after(EXHAUSTED_REST_MS, () => {
       this.#resting = undefined;
-      if (this.#options.live.size < this.#allowed) this.#resume();
+      this.#resume();
     });
   }
 }
 
 /** What makes two routes the same listener: the address; and the name as well where any free port was asked for. */
-function keyOf({ name, settings }: Route): string {
+export function keyOf({ name, settings }: Pick<Route, 'name' | 'settings'>): string {
   const address = formatAddress(settings.address);
   return settings.address.kind !== 'unix' && settings.address.port === 0 ? `${name} ${address}` : address;
 }

@@ -4,6 +4,7 @@ import { totalmem } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Clock } from '../core/clock.js';
+import { descriptorLimit } from '../core/descriptors.js';
 import { libc } from './native/libc.js';
 
 /** Reading the resident size costs some 20 µs: under a flood of connections it is read this often at most. */
@@ -103,4 +104,13 @@ export function descriptorsInUse(): number {
   } catch {
     return 0;
   }
+}
+
+/**
+ * How many connections this process has descriptors for, `open` of which there are now. To be asked when the listeners
+ * change, not per connection: a count of many is slow.
+ */
+export function countAllowed(open: number): number {
+  const beside = descriptorsInUse() - PER_CONNECTION * open;
+  return connectionsAllowed(descriptorLimit(), Math.max(0, beside));
 }

@@ -8,6 +8,7 @@ import { DataPlane, type DataPlaneLimits, type Route } from '../../src/l4/data-p
 import { LiveConnections } from '../../src/l4/live.js';
 import { Service } from '../../src/l4/service.js';
 import { streamsTransport } from '../../src/l4/streams/transport.js';
+import { Tally } from '../../src/l4/tally.js';
 import type { Transport } from '../../src/l4/transport.js';
 import type { Attempt, ConnectionRecord, Observer, Refusal } from '../../src/telemetry/record.js';
 import { VirtualClock } from './clock.js';
@@ -29,6 +30,8 @@ export class TestPlane implements Observer {
   readonly refusals: Refusal[] = [];
   readonly attempts: Attempt[] = [];
   readonly bugs: unknown[] = [];
+  /** Connections that there are descriptors for. */
+  allowed = Number.POSITIVE_INFINITY;
   readonly plane: DataPlane;
   readonly #waiting = new Set<() => void>();
   #routes: readonly Route[] = [];
@@ -48,15 +51,8 @@ export class TestPlane implements Observer {
     const settings = config.services['web'];
     const listener = config.listeners['web'];
     if (!settings || !listener) throw new Error('unreachable: both were just written');
-    const service = new Service('web', settings, () => {});
     const endpoints: Endpoint[] = upstreams.map((address) => ({ id: formatAddress(address), addresses: [address] }));
-    const source = {
-      upstream: 'test',
-      async *watch() {
-        yield { kind: 'endpoints' as const, endpoints };
-      },
-    };
-    (await service.prepare([source])).commit(settings);
+    const service = new Service('web', settings, endpoints);
     test.#routes = [{ name: 'web', settings: listener, service }];
     await test.limit(test.#limits);
     return test;
@@ -75,6 +71,8 @@ export class TestPlane implements Observer {
       transport: options.dial ? { ...streamsTransport, dial: options.dial } : streamsTransport,
       live: this.live,
       observer: this,
+      tally: new Tally(),
+      allowed: () => this.allowed,
       limits: this.#limits,
       onPause: () => {},
       onBug: (error) => this.bugs.push(error),

@@ -1,0 +1,73 @@
+/** The data plane in this thread, on Node's streams: where the native engine cannot run, and for tests with a clock of their own. */
+import type { Endpoint } from '../balancer/picker.js';
+import type { Clock } from '../core/clock.js';
+import type { DataPlaneLimits, ListenerState } from '../l4/data-plane.js';
+import type { LiveConnections } from '../l4/live.js';
+import { countAllowed } from '../l4/resources.js';
+import { streamsTransport } from '../l4/streams/transport.js';
+import { Tally } from '../l4/tally.js';
+import type { Observer } from '../telemetry/record.js';
+import { DataThread } from './data-thread.js';
+import type { Plane, PlaneSetup, PreparedPlane } from './plane.js';
+
+export interface LocalPlaneOptions {
+  readonly clock: Clock;
+  readonly limits: DataPlaneLimits;
+  readonly live: LiveConnections;
+  readonly observer: Observer;
+  /** Told when accepting stops for want of descriptors, and when it goes on. */
+  onPause(paused: boolean, connections: number): void;
+  onBug(error: unknown): void;
+}
+
+export class LocalPlane implements Plane {
+  readonly deaths = 0;
+  readonly #tally = new Tally();
+  readonly #thread: DataThread;
+  #allowed = Number.POSITIVE_INFINITY;
+
+  constructor({ onPause, ...options }: LocalPlaneOptions) {
+    this.#thread = new DataThread({
+      ...options,
+      transport: streamsTransport,
+      tally: this.#tally,
+      allowed: () => this.#allowed,
+      onPause: (paused) => onPause(paused, this.#tally.total),
+    });
+  }
+
+  get open(): number {
+    return this.#tally.total;
+  }
+
+  listeners(): readonly ListenerState[] {
+    return this.#thread.listeners();
+  }
+
+  async prepare(setup: PlaneSetup): Promise<PreparedPlane> {
+    const { commit, discard } = await this.#thread.prepare(setup);
+    return {
+      commit: async () => {
+        await commit();
+        this.#allowed = countAllowed(this.open);
+      },
+      discard,
+    };
+  }
+
+  update(service: string, endpoints: readonly Endpoint[]): void {
+    this.#thread.update(service, endpoints);
+  }
+
+  drain(timeoutMs: number): Promise<number> {
+    return this.#thread.drain(timeoutMs);
+  }
+
+  cutAll(): void {
+    this.#thread.cutAll();
+  }
+
+  close(): Promise<void> {
+    return this.#thread.stopAccepting();
+  }
+}

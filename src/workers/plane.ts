@@ -1,0 +1,51 @@
+/**
+ * What `app.ts` asks of the data plane, wherever that runs: in this thread (`local.ts`) or in several others (`pool.ts`).
+ * All that goes in is an immutable snapshot, plain enough to be sent to another thread.
+ */
+import type { Endpoint } from '../balancer/picker.js';
+import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
+import type { DataPlaneLimits, ListenerState } from '../l4/data-plane.js';
+import type { AccessLog } from '../telemetry/access-log.js';
+
+export interface ListenerSetup {
+  readonly name: string;
+  readonly settings: ListenerConfig;
+}
+
+export interface ServiceSetup {
+  readonly name: string;
+  readonly settings: ServiceConfig;
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** All that a data plane is told of a configuration. Each listener's service is among `services`. */
+export interface PlaneSetup {
+  readonly listeners: readonly ListenerSetup[];
+  readonly services: readonly ServiceSetup[];
+  readonly limits: DataPlaneLimits;
+  readonly accessLog: AccessLog;
+}
+
+export interface PreparedPlane {
+  /** Puts the setup in force for connections from now on, at once; resolves when what is gone has been closed. Cannot fail. */
+  commit(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+export interface Plane {
+  /** Data threads that have died since the start. */
+  readonly deaths: number;
+  /** Connections open now. */
+  readonly open: number;
+  listeners(): readonly ListenerState[];
+  /** Binds what is new; what is bound already stays as it is. Rejects, with nothing changed, where one cannot be bound. */
+  prepare(setup: PlaneSetup): Promise<PreparedPlane>;
+  /** Other endpoints for a service of the setup in force. */
+  update(service: string, endpoints: readonly Endpoint[]): void;
+  /** Stops accepting, waits for what is open until `timeoutMs`, resets what is left. Resolves with how many that were. */
+  drain(timeoutMs: number): Promise<number>;
+  /** Resets what is open. */
+  cutAll(): void;
+  /** Closes what is left: listeners and threads. Idempotent. */
+  close(): Promise<void>;
+}
