@@ -33,7 +33,7 @@ export function register(program: Command): void {
     );
   addFlags(
     command,
-    ['--listen', '--admin', '--access-log', '--log-level', '--log-format', '--drain-timeout'],
+    ['--listen', '--admin', '--engine', '--workers', '--access-log', '--log-level', '--log-format', '--drain-timeout'],
     DEFAULTS,
   );
   command.action(() => demo(readFlags(command)));

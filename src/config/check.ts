@@ -19,6 +19,7 @@ export function checkTogether(input: unknown): Problem[] {
     ...badNames(root),
     ...listeners.flatMap((listener) => checkService(listener, services)),
     ...sharedAddresses(listeners, root['admin']),
+    ...idleWorkers(root),
   ];
 }
 
@@ -27,6 +28,12 @@ export function checkParsed({ dns }: ParsedInput): Problem[] {
   if (dns.minTtl <= dns.maxTtl) return [];
   const message = `${formatDuration(dns.minTtl)} is longer than dns.maxTtl, which is ${formatDuration(dns.maxTtl)}`;
   return [{ path: ['dns', 'minTtl'], at: 'value', message }];
+}
+
+function idleWorkers({ engine, workers }: PlainRecord): Problem[] {
+  if (engine !== 'streams' || typeof workers !== 'number' || workers <= 1) return [];
+  const message = `${workers} workers need the native engine: streams runs in one thread; leave workers out, or set engine to native or auto`;
+  return [{ path: ['workers'], at: 'value', message }];
 }
 
 interface WrittenListener {

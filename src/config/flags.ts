@@ -53,6 +53,8 @@ export const FLAGS = {
   '--dns-min-ttl': { value: 'duration', group: 'Name resolution', path: ['dns', 'minTtl'] },
   '--dns-max-ttl': { value: 'duration', group: 'Name resolution', path: ['dns', 'maxTtl'] },
   '--dns-fallback-ttl': { value: 'duration', group: 'Name resolution', path: ['dns', 'fallbackTtl'] },
+  '--engine': { value: 'mode', group: 'Process', path: ['engine'] },
+  '--workers': { value: 'number', group: 'Process', path: ['workers'] },
   '--drain-timeout': { value: 'duration', group: 'Process', path: ['drainTimeout'] },
   '--access-log': { value: 'mode', group: 'Process', path: ['accessLog'] },
   '--log-level': { value: 'mode', group: 'Process', path: ['log', 'level'] },

@@ -13,6 +13,8 @@ export function redact(config: Config): ConfigInput {
     listeners: mapValues(config.listeners, redactListener),
     services: mapValues(config.services, redactService),
     admin: config.admin === 'off' ? 'off' : formatAddress(config.admin),
+    engine: config.engine,
+    ...(config.workers === undefined ? {} : { workers: config.workers }),
     drainTimeout: formatDuration(config.drainTimeout),
     accessLog: config.accessLog,
     log: { ...config.log },

@@ -39,6 +39,9 @@ export const DEFAULTS = {
   admin: '127.0.0.1:9901',
 } as const;
 
+/** More cores than any machine that this runs on has; a slip of the keyboard must not start a million threads. */
+const MAX_WORKERS = 1024;
+
 const listenerSettings = {
   acceptProxyProtocol: z
     .boolean()
@@ -121,6 +124,18 @@ export const configSchema = z
       .prefault({})
       .describe('Settings for every listener or service that does not say otherwise itself.'),
     admin: admin.prefault(DEFAULTS.admin),
+    engine: z
+      .enum(['auto', 'native', 'streams'])
+      .default('auto')
+      .describe(
+        "What moves the bytes: native (epoll and splice, Linux) or streams (Node's own, anywhere); auto: native where it can run. Holds from the start on.",
+      ),
+    workers: count
+      .max(MAX_WORKERS)
+      .optional()
+      .describe(
+        'Threads that carry connections, with the native engine. Default: as many as there are cores for this process. Holds from the start on.',
+      ),
     drainTimeout: duration()
       .prefault(DEFAULTS.drainTimeout)
       .describe('After SIGTERM or SIGINT: how long connections may take to finish before they are reset.'),

@@ -68,6 +68,8 @@ export const validInput: fc.Arbitrary<ConfigInput> = fc
     some({
       defaults: some({ listener: some(listenerSettings), service: some(serviceSettings) }),
       admin: fc.oneof(written, fc.constant('off')),
+      engine: fc.constantFrom('auto' as const, 'native' as const),
+      workers: fc.integer({ min: 1, max: 1024 }),
       drainTimeout: durationText(0),
       accessLog: fc.constantFrom('off' as const, 'errors' as const, 'all' as const),
       log: some({

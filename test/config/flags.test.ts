@@ -56,6 +56,8 @@ describe('flags', () => {
     ['--dns-min-ttl', '2s', { dns: { minTtl: 2000 } }],
     ['--dns-max-ttl', '1m', { dns: { maxTtl: 60_000 } }],
     ['--dns-fallback-ttl', '1m', { dns: { fallbackTtl: 60_000 } }],
+    ['--engine', 'native', { engine: 'native' }],
+    ['--workers', '4', { workers: 4 }],
     ['--drain-timeout', '0', { drainTimeout: 0 }],
     ['--access-log', 'errors', { accessLog: 'errors' }],
     ['--log-level', 'debug', { log: { level: 'debug' } }],

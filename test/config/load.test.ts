@@ -52,6 +52,7 @@ describe('parseConfig', () => {
         },
       },
       admin: { kind: 'ip', host: '127.0.0.1', port: 9901 },
+      engine: 'auto',
       drainTimeout: 30_000,
       accessLog: 'all',
       log: { level: 'info', format: 'auto' },

@@ -70,6 +70,13 @@ const BAD: readonly (readonly [string, string, readonly string[]])[] = [
     ['1:21: limits.keepalive: true is not a duration; write 250ms, 2s, 1m30s or 1h, or off'],
   ],
   ['a duration below its least', 'dns: {minTtl: 1ms}', ['1:15: dns.minTtl: "1ms" is too small; the least is 100ms']],
+  [
+    'several workers with the engine that has one thread',
+    'engine: streams\nworkers: 2',
+    [
+      '2:10: workers: 2 workers need the native engine: streams runs in one thread; leave workers out, or set engine to native or auto',
+    ],
+  ],
   ['a duration above its most', 'drainTimeout: 1000d', ['1:15: drainTimeout: "1000d" is too large; the most is 365d']],
   ['a range upside down', 'dns: {minTtl: 10m}', ['1:15: dns.minTtl: 10m is longer than dns.maxTtl, which is 5m']],
   [

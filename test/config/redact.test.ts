@@ -36,6 +36,7 @@ describe('a configuration written back', () => {
         },
       },
       admin: '127.0.0.1:9901',
+      engine: 'auto',
       drainTimeout: '30s',
       accessLog: 'all',
       log: { level: 'info', format: 'auto' },
