@@ -124,6 +124,7 @@ export class Relay implements Unfinished {
       if (sent > 0) from.inPipe -= sent;
       if (!this.#wasTaken(to, sent) || !this.#tellFirstByte(from)) return false;
     }
+    if (!from.streams) this.#releasePipe(from);
     return true;
   }
 
@@ -181,9 +182,7 @@ export class Relay implements Unfinished {
     from.inPipe += got;
     // It calms down: back to one read and one write.
     if (got < this.#engine.kernel.received.length) from.streams = false;
-    if (!this.#handOn(from, to)) return false;
-    if (!from.streams) this.#releasePipe(from);
-    return true;
+    return this.#handOn(from, to);
   }
 
   /** What a read that brought nothing means. False: the direction cannot go on now. */

@@ -45,6 +45,15 @@ export type PeerAction =
   | { readonly do: 'write' | 'read'; readonly who: number; readonly peer: Peer; readonly count: number }
   | { readonly do: 'end' | 'reset' | 'urgent'; readonly who: number; readonly peer: Peer }
   | { readonly do: 'reset both'; readonly who: number }
+  /** All at once: bytes, perhaps an urgent one and `behind` more, and perhaps an end. */
+  | {
+      readonly do: 'stream';
+      readonly who: number;
+      readonly peer: Peer;
+      readonly count: number;
+      readonly behind: number | undefined;
+      readonly finish: 'end' | 'reset' | undefined;
+    }
   | { readonly do: 'establish'; readonly who: number }
   | { readonly do: 'connect'; readonly plan: Plan }
   | { readonly do: 'interrupt' }
@@ -117,7 +126,7 @@ export class World {
   readonly #bySocket = new Map<FakeSocket, Session>();
   readonly #pending: (() => void)[] = [];
   #wrong: { readonly error: unknown } | undefined;
-  /** Nothing more happens outside but reading. */
+  /** Nothing more happens outside, but that everybody reads and ends. */
   #calm = false;
   #thrown = 0;
   #bugs: unknown[] = [];
@@ -151,6 +160,7 @@ export class World {
         if (action.do === 'turn') for (let count = 0; count < action.count; count += 1) await this.#turn();
         else this.act(action);
       }
+      await this.#checkResetsArePassedOn();
       await this.#settle();
       this.#checkNothingIsStuck();
       // Twice: a client that is peeked at until its end has a server only after it.
@@ -199,6 +209,13 @@ export class World {
     switch (action.do) {
       case 'write':
         return void peer.write(action.count);
+      case 'stream':
+        peer.write(action.count);
+        if (action.behind !== undefined) peer.socket.peerUrgent();
+        peer.write(action.behind ?? 0);
+        if (action.finish === 'end') peer.socket.peerEnd();
+        if (action.finish === 'reset') peer.socket.peerResets();
+        return;
       case 'read':
         return void this.#read(session, action.peer, action.count);
       case 'end':
@@ -327,7 +344,6 @@ export class World {
 
   /** Everybody reads what there is, until nothing moves any more. */
   async #settle(): Promise<void> {
-    this.#calm = true;
     this.#kernel.shortOfPipes = false;
     this.#kernel.shortOfDescriptors = 0;
     // Instead of waiting for a listener to have rested from having no descriptor.
@@ -364,7 +380,20 @@ export class World {
     must(down.taken - up.accepted <= PIPE_BYTES, `${down.taken - up.accepted} bytes are held on the way down`);
   }
 
+  /** At once, whether anybody reads or not. */
+  async #checkResetsArePassedOn(): Promise<void> {
+    this.#calm = true;
+    for (let turns = 0; turns < MOST_IDLE_TURNS; turns += 1) await this.#turn();
+    for (const { client, server, state } of this.#sessions) {
+      const reset = client.socket.peerReset || server?.socket.peerReset;
+      must(state !== 'relaying' || !reset, 'a reset waits to be passed on');
+    }
+  }
+
   #checkNothingIsStuck(): void {
+    const idle = Array.from({ length: MAX_PIPES }, () => this.#pipes.take());
+    must(!idle.includes(undefined), 'a relay that has nothing to carry holds a pipe');
+    for (const pipe of idle) if (pipe !== undefined) this.#pipes.giveBack(pipe, 0);
     must(this.#bugs.length === this.#thrown, `thrown in the engine: ${String(this.#bugs)}`);
     for (const session of this.#sessions) {
       const { client, server, state, wasReset } = session;

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import { type Action, type PeerAction, type Plan, World } from './fuzz-world.js';
 
-const RUNS = Number(process.env['FUZZ_RUNS'] ?? 3000);
+const RUNS = Number(process.env['FUZZ_RUNS'] ?? 5000);
 const SEED = process.env['FUZZ_SEED'] === undefined ? {} : { seed: Number(process.env['FUZZ_SEED']) };
 
 const who = fc.nat(3);
@@ -33,6 +33,17 @@ const plan: fc.Arbitrary<Plan> = fc.record({
 const peerAction: fc.Arbitrary<PeerAction> = fc.oneof(
   { weight: 10, arbitrary: fc.record({ do: fc.constant('write' as const), who, peer, count }) },
   { weight: 7, arbitrary: fc.record({ do: fc.constant('read' as const), who, peer, count }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('stream' as const),
+      who,
+      peer,
+      count: fc.integer({ min: 16, max: 60 }),
+      behind: fc.option(fc.nat(20), { nil: undefined, freq: 2 }),
+      finish: fc.constantFrom(undefined, undefined, 'end' as const, 'reset' as const),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('connect' as const), plan }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('end' as const), who, peer }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('reset' as const, 'urgent' as const), who, peer }) },
