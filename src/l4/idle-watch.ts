@@ -8,7 +8,8 @@ const LOOKS = 4;
  * @param moved a figure that changes with every byte that moves
  */
 export function watchIdle(clock: Clock, timeoutMs: number, moved: () => number, onIdle: () => void): Timer {
-  let last = moved();
+  // Not asked at once: most connections end before the first look, and asking costs system calls.
+  let last: number | undefined;
   let still = 0;
   let timer: Timer;
   const look = (): void => {

@@ -71,9 +71,10 @@ export class LiveConnection implements ConnectionRecord {
 }
 
 /** A client that is gone by the time it is accepted has no address any more; one on a unix socket never had. */
-function nameOf({ remote, local }: Connection): string {
+function nameOf(connection: Connection): string {
+  const { remote } = connection;
   if (remote !== undefined) return formatAddress(remote);
-  return local?.kind === 'unix' ? 'unix' : 'unknown';
+  return connection.local?.kind === 'unix' ? 'unix' : 'unknown';
 }
 
 export class LiveConnections {

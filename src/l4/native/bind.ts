@@ -96,7 +96,8 @@ function open(kernel: Binding, where: SocketAddress, options: SocketOptions, sha
       kernel.reuseAddress(fd);
       if (shared) must('SO_REUSEPORT', kernel.sharePort(fd));
       if (where.host.includes(':')) kernel.dualStack(fd, where.host === '::');
-      kernel.configure(fd, options);
+      kernel.noDelay(fd);
+      kernel.keepAlive(fd, options);
     }
     must('bind', kernel.bind(fd, where));
     must('listen', kernel.listen(fd, BACKLOG));

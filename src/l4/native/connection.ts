@@ -149,7 +149,7 @@ export class NativeConnection implements Connection, Handler {
     const { fd } = this;
     if (fd === CLOSED) return;
     this.fd = CLOSED;
-    this.#engine.reactor.unwatch(fd);
+    this.#engine.reactor.closing(fd);
     this.#engine.kernel.close(fd);
   }
 
@@ -159,7 +159,7 @@ export class NativeConnection implements Connection, Handler {
     if (fd === CLOSED) return;
     this.fd = CLOSED;
     this.unsent = EMPTY;
-    this.#engine.reactor.unwatch(fd);
+    this.#engine.reactor.closing(fd);
     this.#engine.kernel.abort(fd);
   }
 

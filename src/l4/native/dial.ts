@@ -42,12 +42,12 @@ export function dial(
     if (fd < 0) return reject(dialError(address, errnoError('socket', -fd)));
     const fail = (error: MeshproxyError): void => {
       signal.removeEventListener('abort', onAbort);
-      reactor.unwatch(fd);
+      reactor.closing(fd);
       kernel.close(fd);
       reject(error);
     };
     const onAbort = (): void => fail(dialAborted(address, signal));
-    if (address.kind === 'ip') kernel.configure(fd, options);
+    if (address.kind === 'ip') kernel.noDelay(fd);
     const begun = kernel.connect(fd, address);
     if (begun < 0 && begun !== -EINPROGRESS && begun !== -EINTR)
       return fail(dialError(address, errnoError('connect', -begun)));
@@ -58,6 +58,7 @@ export function dial(
       signal.removeEventListener('abort', onAbort);
       const connection = new NativeConnection(engine, fd, address);
       reactor.handOver(fd, connection);
+      if (address.kind === 'ip') engine.keepalive.add(fd, options);
       connection.onEvents(mask);
       resolve(connection);
     });

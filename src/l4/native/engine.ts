@@ -1,4 +1,5 @@
 import type { Connecting, Relaying } from './kernel.js';
+import type { LateKeepalive } from './late-keepalive.js';
 import type { Pipes } from './pipes.js';
 import type { Reactor } from './reactor.js';
 
@@ -7,7 +8,8 @@ export interface Engine {
   readonly kernel: Relaying & Connecting;
   readonly reactor: Pick<
     Reactor,
-    'watchEdges' | 'watchReadable' | 'handOver' | 'unwatch' | 'later' | 'callingOut' | 'reportBug'
+    'watchEdges' | 'watchReadable' | 'handOver' | 'unwatch' | 'closing' | 'later' | 'callingOut' | 'reportBug'
   >;
   readonly pipes: Pipes;
+  readonly keepalive: LateKeepalive;
 }

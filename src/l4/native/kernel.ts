@@ -96,8 +96,9 @@ export interface Connecting {
   socket(family: Family): number;
   /** Begins to connect: 0 where it is done at once, `-EINPROGRESS` where an event will tell. */
   connect(fd: number, address: SocketAddress): number;
-  /** TCP_NODELAY and keepalive; a listening socket hands them on to what it accepts. */
-  configure(fd: number, options: SocketOptions): void;
+  /** No message waits for another one (TCP_NODELAY). A listening socket hands this, and keepalive, on to what it accepts. */
+  noDelay(fd: number): void;
+  keepAlive(fd: number, options: SocketOptions): void;
   /** The next connection of a listening socket. */
   accept(fd: number): number;
   /** Who the last `accept` accepted; `undefined` for an unnamed unix socket. */

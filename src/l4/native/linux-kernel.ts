@@ -77,6 +77,8 @@ export class LinuxKernel implements Kernel {
   readonly #name = pin(SOCKADDR_BYTES);
   readonly #nameLength = pin(4);
   readonly #target = pin(SOCKADDR_BYTES);
+  /** Endpoints are dialled over and over: what each address is to the kernel. */
+  readonly #names = new WeakMap<SocketAddress, Uint8Array>();
   readonly #value = pin(8);
   readonly #valueLength = pin(4);
 
@@ -203,12 +205,20 @@ export class LinuxKernel implements Kernel {
   }
 
   connect(fd: number, address: SocketAddress): number {
-    const length = encodeSockaddr(address, this.#target.bytes);
-    return this.#result(this.#c.connect(fd, this.#target.address, length));
+    let name = this.#names.get(address);
+    if (name === undefined) {
+      name = Uint8Array.from(this.#target.bytes.subarray(0, encodeSockaddr(address, this.#target.bytes)));
+      this.#names.set(address, name);
+    }
+    this.#target.bytes.set(name);
+    return this.#result(this.#c.connect(fd, this.#target.address, name.length));
   }
 
-  configure(fd: number, { keepaliveMs }: SocketOptions): void {
+  noDelay(fd: number): void {
     this.#set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  }
+
+  keepAlive(fd: number, { keepaliveMs }: SocketOptions): void {
     this.#set(fd, SOL_SOCKET, SO_KEEPALIVE, keepaliveMs > 0 ? 1 : 0);
     if (keepaliveMs === 0) return;
     this.#set(fd, IPPROTO_TCP, TCP_KEEPIDLE, Math.max(1, Math.round(keepaliveMs / 1000)));

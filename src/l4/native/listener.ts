@@ -54,7 +54,7 @@ export class NativeListener implements Listener, Handler {
   configure(options: SocketOptions): void {
     // What it accepts has the options of the listening socket.
     if (this.#state !== 'closed' && this.address.kind !== 'unix') {
-      this.#engine.kernel.configure(this.#options.fd, options);
+      this.#engine.kernel.keepAlive(this.#options.fd, options);
     }
   }
 

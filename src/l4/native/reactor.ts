@@ -48,6 +48,7 @@ export class Reactor {
   /** Code outside of the engine was called in this turn. */
   #calledOut = false;
   #loopIsReady = false;
+  #scheduled = false;
   #alive: NodeJS.Timeout | undefined;
   readonly #loopHandler: Handler = {
     onEvents: () => {
@@ -71,16 +72,27 @@ export class Reactor {
     return this.#watch(fd, handler, this.#kernel.watchReadable(fd, this.#newTag()));
   }
 
+  /** Of the watch on `fd` that is in force: another one, and none, have another. */
+  tagOf(fd: number): number {
+    return this.#handlers[fd] === undefined ? 0 : (this.#tags[fd] ?? 0);
+  }
+
   /** Hands a watched descriptor to another owner. */
   handOver(fd: number, handler: Handler): void {
     this.#handlers[fd] = handler;
   }
 
-  /** Before a descriptor is closed. An event of it that was taken already is dropped. */
+  /** An event that was taken already is dropped. */
   unwatch(fd: number): void {
     if (this.#handlers[fd] === undefined) return;
-    this.#handlers[fd] = undefined;
     this.#kernel.unwatch(fd);
+    this.closing(fd);
+  }
+
+  /** Before a descriptor is closed for good, which ends the kernel's watch by itself (epoll(7)): a system call less. */
+  closing(fd: number): void {
+    if (this.#handlers[fd] === undefined) return;
+    this.#handlers[fd] = undefined;
     this.#watched -= 1;
     if (this.#watched === 0) this.#rest();
   }
@@ -119,7 +131,7 @@ export class Reactor {
     this.#handlers[this.#kernel.loopFd] = this.#loopHandler;
     this.#tags[this.#kernel.loopFd] = this.#lastTag;
     this.#alive = setInterval(() => {}, FOREVER_MS);
-    setImmediate(this.#turn);
+    this.#schedule();
   }
 
   /** Nothing is left to watch: the thread is libuv's alone again. */
@@ -130,7 +142,15 @@ export class Reactor {
     this.#kernel.unwatch(this.#kernel.loopFd);
   }
 
+  /** Once, also where the last descriptor goes and another comes before the next turn: of two turns neither would wait. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#turn);
+  }
+
   readonly #turn = (): void => {
+    this.#scheduled = false;
     if (this.#alive === undefined) return;
     this.#calledOut = false;
     this.#loopIsReady = false;
@@ -142,12 +162,12 @@ export class Reactor {
       for (let index = 0; index < events; index += 1) this.#dispatch(index);
       const finished = this.#unfinished.length === 0;
       if (!finished) this.#goOn();
-      if (this.#calledOut || this.#loopIsReady) break;
+      if (this.#calledOut || this.#loopIsReady || this.#alive === undefined) break;
       if (events <= 0 && finished && events !== -EINTR) break;
       timeLeft = Math.ceil(waitsUntil - performance.now());
       if (timeLeft <= 0) break;
     }
-    if (this.#alive !== undefined) setImmediate(this.#turn);
+    if (this.#alive !== undefined) this.#schedule();
   };
 
   /** How long libuv would wait, were it its turn, ms. */

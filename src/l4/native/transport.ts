@@ -5,6 +5,7 @@ import type { Accept, BoundSocket, SocketOptions, Transport } from '../transport
 import { bindShared } from './bind.js';
 import { dial } from './dial.js';
 import type { Engine } from './engine.js';
+import { LateKeepalive } from './late-keepalive.js';
 import { type KernelOptions, LinuxKernel } from './linux-kernel.js';
 import { NativeListener } from './listener.js';
 import { Pipes, pipesAllowed } from './pipes.js';
@@ -29,7 +30,8 @@ export interface NativeTransport extends Transport {
 export function createNativeTransport({ threads = 1, onBug, ...options }: NativeOptions): NativeTransport {
   const kernel = new LinuxKernel(options);
   const pipes = new Pipes(kernel, Math.max(1, Math.floor(pipesAllowed(descriptorLimit()) / threads)));
-  const engine: Engine = { kernel, reactor: new Reactor(kernel, onBug), pipes };
+  const reactor = new Reactor(kernel, onBug);
+  const engine: Engine = { kernel, reactor, pipes, keepalive: new LateKeepalive(kernel, reactor) };
   const listener = (socket: BoundSocket, accept: Accept, release: () => void): NativeListener =>
     new NativeListener(engine, { ...socket, accept, release });
   return {

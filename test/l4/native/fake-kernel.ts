@@ -231,7 +231,8 @@ export class FakeKernel implements Kernel {
     return this.answer(socket) || -EINPROGRESS;
   }
 
-  configure(): void {}
+  noDelay(): void {}
+  keepAlive(): void {}
 
   accept(fd: number): number {
     if (fd !== this.listenerFd) return -this.#bad(fd);

@@ -5,6 +5,7 @@
 import { NativeConnection } from '../../../src/l4/native/connection.js';
 import { dial } from '../../../src/l4/native/dial.js';
 import type { Engine } from '../../../src/l4/native/engine.js';
+import { LateKeepalive } from '../../../src/l4/native/late-keepalive.js';
 import { NativeListener } from '../../../src/l4/native/listener.js';
 import { Pipes } from '../../../src/l4/native/pipes.js';
 import { Reactor } from '../../../src/l4/native/reactor.js';
@@ -145,7 +146,8 @@ export class World {
     });
     this.#pipes = new Pipes(this.#kernel, MAX_PIPES);
     this.#reactor = new Reactor(this.#kernel, (error) => this.#bugs.push(error));
-    this.#engine = { kernel: this.#kernel, reactor: this.#reactor, pipes: this.#pipes };
+    const keepalive = new LateKeepalive(this.#kernel, this.#reactor);
+    this.#engine = { kernel: this.#kernel, reactor: this.#reactor, pipes: this.#pipes, keepalive };
     this.#listener = new NativeListener(this.#engine, {
       address: UPSTREAM,
       fd: this.#kernel.listenerFd,
