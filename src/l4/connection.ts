@@ -53,7 +53,8 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
   around.observer.opened(live);
   let upstream: Connection | undefined;
   try {
-    const header = await identify(live, listener, around);
+    // Not awaited where there is nothing to wait for: that would be a turn of promises for every connection.
+    const header = listener.acceptProxyProtocol ? await identify(live, listener, around) : undefined;
     live.service = service.name;
     const { settings } = service;
     upstream = await connect(live, service, around);
@@ -69,13 +70,8 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
   }
 }
 
-/** Learns who the client is: from its PROXY protocol header where the listener asks for one, else from the socket. */
-async function identify(
-  live: LiveConnection,
-  settings: ListenerConfig,
-  { clock }: Surroundings,
-): Promise<ProxyHeader | undefined> {
-  if (!settings.acceptProxyProtocol) return undefined;
+/** Learns who the client is from its PROXY protocol header. */
+async function identify(live: LiveConnection, settings: ListenerConfig, { clock }: Surroundings): Promise<ProxyHeader> {
   const controller = live.cancellable();
   const timer = clock.after(settings.proxyProtocolTimeout, () => controller.abort());
   try {

@@ -45,8 +45,8 @@ export class Pipes {
 
 /** Of the descriptors of a process, how many streams may take: the others are for connections. */
 const SHARE = 1 / 16;
-/** More than that many streams at a time share the processor anyway. */
-const MOST = 2048;
+/** A pipe holds up to 1 MiB of the kernel's memory when its reader is slow; past this many, streams are copied. */
+const MOST = 1024;
 const DESCRIPTORS_PER_PIPE = 2;
 
 /** How many pipes a process with so many descriptors may have open, in all its threads. */
