@@ -5,23 +5,32 @@ import { redact } from './config/redact.js';
 import type { Config, ServiceConfig } from './config/schema.js';
 import { type Address, formatAddress } from './core/address.js';
 import { type Clock, systemClock } from './core/clock.js';
+import { availableCores } from './core/cores.js';
 import { describeError, errnoOf, MeshproxyError } from './core/errors.js';
+import { formatDuration } from './core/units.js';
 import { VERSION } from './core/version.js';
 import { createSource } from './discovery/create.js';
 import { FollowedService, type PreparedSources } from './discovery/followed-service.js';
 import { LiveConnections } from './l4/live.js';
+import { abortOwned, bindShared } from './l4/native/bind.js';
+import { nativeSupport } from './l4/native/support.js';
 import { defaultMaxMemory } from './l4/resources.js';
 import type { Log } from './telemetry/logger.js';
 import { PauseLog } from './telemetry/pause-log.js';
 import type { ConnectionRecord } from './telemetry/record.js';
 import type { ProxyStatus } from './telemetry/status.js';
 import { Telemetry } from './telemetry/telemetry.js';
+import { chooseEngine, type Engine, fixedAtStart } from './workers/engine.js';
 import { LocalPlane } from './workers/local.js';
 import type { Plane, PlaneSetup } from './workers/plane.js';
+import { type WorkerDeath, WorkerPool } from './workers/pool.js';
 
 export interface ProxyOptions {
   readonly log: Log;
+  /** Another than the system's asks for the engine that runs in this thread, `streams`. */
   readonly clock?: Clock;
+  /** What a worker runs, where it is not the one beside this module. */
+  readonly workerEntry?: URL;
   /** The admin address was asked for, not merely the default: then a port in use is an error, else a warning. */
   readonly adminExplicit?: boolean;
 }
@@ -30,12 +39,15 @@ export interface RunningProxy {
   /** As bound: with the real port where 0 was asked for. */
   readonly listeners: readonly { readonly name: string; readonly address: Address }[];
   readonly admin: Address | undefined;
+  readonly engine: EngineState;
+  /** How many connections are open now. */
+  readonly open: number;
   /** Of the configuration in force; counts up from 1. */
   readonly version: number;
   /** Resolves when all is closed, by whichever way it came to that. */
   readonly closed: Promise<void>;
   /** The connections that are open now, oldest first. */
-  connections(): readonly ConnectionRecord[];
+  connections(): Promise<readonly ConnectionRecord[]>;
   /** The metrics in Prometheus' text format. */
   metrics(): Promise<string>;
   /**
@@ -54,6 +66,15 @@ export interface RunningProxy {
   close(): Promise<void>;
 }
 
+/** What carries the bytes. */
+export interface EngineState extends Engine {
+  /** Workers that have died since the start; each was replaced. */
+  readonly deaths: number;
+}
+
+/** Connections that `connections()` lists at most; the admin listener has its own bound. */
+const MOST_LISTED = 100_000;
+
 /** Starts a proxy. Rejects, with nothing left open, where a listener cannot be bound or a name does not resolve. */
 export async function startProxy(config: Config, options: ProxyOptions): Promise<RunningProxy> {
   const app = new App(config, options);
@@ -66,6 +87,7 @@ class App implements RunningProxy {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #live: LiveConnections;
+  readonly #engine: Engine;
   readonly #plane: Plane;
   readonly #telemetry: Telemetry;
   readonly #adminExplicit: boolean;
@@ -81,7 +103,8 @@ class App implements RunningProxy {
   #reloading: Promise<void> = Promise.resolve();
   #draining: Promise<number> | undefined;
 
-  constructor(config: Config, { log, clock = systemClock, adminExplicit = true }: ProxyOptions) {
+  constructor(config: Config, options: ProxyOptions) {
+    const { log, clock = systemClock, adminExplicit = true } = options;
     this.#log = log;
     this.#clock = clock;
     this.#config = config;
@@ -95,15 +118,8 @@ class App implements RunningProxy {
       live: () => this.#live,
       status: () => this.#status(),
     });
-    const pauses = new PauseLog(log.logger, clock);
-    this.#plane = new LocalPlane({
-      clock,
-      live: this.#live,
-      observer: this.#telemetry,
-      limits: limitsOf(config),
-      onPause: (paused, connections) => pauses.changed(paused, connections),
-      onBug: (err) => log.logger.error({ err }, 'a bug in meshproxy ended a connection; please report it'),
-    });
+    this.#engine = engineOf(config, options);
+    this.#plane = this.#createPlane(options);
     this.closed = new Promise((resolve) => {
       this.#markClosed = resolve;
     });
@@ -111,6 +127,7 @@ class App implements RunningProxy {
 
   async start(): Promise<void> {
     try {
+      this.#tellEngine();
       this.#admin = await this.#openAdmin(this.#config);
       await this.#apply(this.#config);
     } catch (error) {
@@ -132,8 +149,17 @@ class App implements RunningProxy {
     return this.#version;
   }
 
-  connections(): readonly ConnectionRecord[] {
-    return [...this.#live];
+  get engine(): EngineState {
+    return { ...this.#engine, deaths: this.#plane.deaths };
+  }
+
+  get open(): number {
+    return this.#plane.open;
+  }
+
+  async connections(): Promise<readonly ConnectionRecord[]> {
+    const reports = await this.#plane.report(MOST_LISTED);
+    return reports.flatMap(({ connections }) => connections).sort((a, b) => a.startedAt - b.startedAt);
   }
 
   async metrics(): Promise<string> {
@@ -169,6 +195,8 @@ class App implements RunningProxy {
   async #reload(config: Config): Promise<void> {
     if (this.#draining) throw drainingError();
     try {
+      const fixed = fixedAtStart(this.#config, config);
+      if (fixed !== undefined) throw new MeshproxyError('bad-config', fixed);
       const admin = await this.#moveAdmin(config);
       await this.#apply(config).catch(async (error: unknown) => {
         if (admin !== this.#admin) await admin?.close();
@@ -221,6 +249,52 @@ class App implements RunningProxy {
     this.#log.logger.level = config.log.level;
     this.#version += 1;
     this.#appliedAt = this.#clock.wall();
+  }
+
+  #createPlane({ workerEntry }: ProxyOptions): Plane {
+    const [log, clock, config] = [this.#log, this.#clock, this.#config];
+    const pauses = new PauseLog(log.logger, clock);
+    const onPause = (paused: boolean, connections: number): void => pauses.changed(paused, connections);
+    if (this.#engine.name === 'streams') {
+      const onBug = (err: unknown): void =>
+        log.logger.error({ err }, 'a bug in meshproxy ended a connection; please report it');
+      return new LocalPlane({
+        clock,
+        live: this.#live,
+        observer: this.#telemetry,
+        limits: limitsOf(config),
+        onPause,
+        onBug,
+      });
+    }
+    return new WorkerPool({
+      clock,
+      workers: this.#engine.workers,
+      initial: { limits: limitsOf(config), accessLog: config.accessLog, logLevel: config.log.level },
+      entry: workerEntry,
+      bind: bindShared,
+      abandon: (owned) => abortOwned(owned, 1),
+      onPause,
+      onLines: (lines, dropped) => log.forward(lines, dropped),
+      onLast: () => {},
+      onDeath: (death) => this.#tellDeath(death),
+    });
+  }
+
+  #tellEngine(): void {
+    const { why } = this.#engine;
+    if (why === undefined) return;
+    const { workers } = this.#config;
+    const alone = workers === undefined || workers === 1 ? '' : `, in one thread and not in ${workers}`;
+    this.#log.logger.warn(`the native engine cannot run here: ${why}; using streams${alone}`);
+  }
+
+  #tellDeath({ worker, reason, connections, restartMs }: WorkerDeath): void {
+    const again = restartMs === 0 ? 'at once' : `in ${formatDuration(restartMs)}`;
+    this.#log.logger.error(
+      { worker, connections },
+      `worker ${worker} died: ${reason}; ${connections} of its connections were reset, and it is replaced ${again}`,
+    );
   }
 
   #follow(name: string): FollowedService {
@@ -306,6 +380,12 @@ function limitsOf({ limits }: Config) {
   };
 }
 
+function engineOf(config: Config, { clock }: ProxyOptions): Engine {
+  // Until the metrics of several threads are put together, the native engine is only for who asks for it.
+  if (clock !== undefined || config.engine === 'auto') return { name: 'streams', workers: 1 };
+  return chooseEngine(config, { nativeSupport, availableCores });
+}
+
 function setupOf(config: Config, sources: ReadonlyMap<string, PreparedSources>): PlaneSetup {
   return {
     listeners: Object.entries(config.listeners).map(([name, settings]) => ({ name, settings })),
@@ -316,5 +396,6 @@ function setupOf(config: Config, sources: ReadonlyMap<string, PreparedSources>):
     })),
     limits: limitsOf(config),
     accessLog: config.accessLog,
+    logLevel: config.log.level,
   };
 }

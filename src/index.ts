@@ -17,7 +17,7 @@ import { parseConfig } from './config/load.js';
 import type { ConfigInput } from './config/schema.js';
 import { createLogger, type Log } from './telemetry/logger.js';
 
-export type { RunningProxy } from './app.js';
+export type { EngineState, RunningProxy } from './app.js';
 export type { Config, ConfigInput } from './config/schema.js';
 export { type Address, formatAddress, parseAddress, type SocketAddress } from './core/address.js';
 export { type ErrorCode, MeshproxyError } from './core/errors.js';
@@ -31,7 +31,7 @@ export interface EmbeddedProxy extends Omit<RunningProxy, 'reload' | 'refuse'> {
 
 /**
  * Starts a proxy in this process; its listeners accept when the promise resolves. The configuration is that of the
- * file, with two defaults of a library: no admin listener and no log unless they are asked for.
+ * file, with three defaults of a library: no admin listener and no log unless they are asked for, and one worker.
  * @throws MeshproxyError `bad-config`, `bad-address`, `listen` or `resolve`, with nothing left open
  */
 export async function createProxy(config: ConfigInput): Promise<EmbeddedProxy> {
@@ -49,6 +49,12 @@ export async function createProxy(config: ConfigInput): Promise<EmbeddedProxy> {
     get admin() {
       return proxy.admin;
     },
+    get engine() {
+      return proxy.engine;
+    },
+    get open() {
+      return proxy.open;
+    },
     get version() {
       return proxy.version;
     },
@@ -62,5 +68,6 @@ export async function createProxy(config: ConfigInput): Promise<EmbeddedProxy> {
 }
 
 function embedded(config: ConfigInput): ConfigInput {
-  return { admin: 'off', ...config, log: { level: 'silent', ...config.log } };
+  const workers = config.engine === 'streams' ? {} : { workers: 1 };
+  return { admin: 'off', ...workers, ...config, log: { level: 'silent', ...config.log } };
 }

@@ -125,7 +125,7 @@ describe('a running proxy', () => {
     const proxy = await start(web([a.url]));
     const live = await connectTo(addressOf(proxy));
     await readExactly(live, 1);
-    expect(proxy.connections()).toMatchObject([{ listener: 'web', endpoint: a.url, phase: 'relaying' }]);
+    expect(await proxy.connections()).toMatchObject([{ listener: 'web', endpoint: a.url, phase: 'relaying' }]);
     expect(await proxy.metrics()).toContain('meshproxy_connections_active{listener="web"} 1');
     live.end();
     await readAll(live);

@@ -4,7 +4,7 @@ import type { Config } from '../config/schema.js';
 import { type Address, formatAddress } from '../core/address.js';
 import type { Log } from '../telemetry/logger.js';
 
-/** One line for each listener, with the port it really has, and one for the admin. */
+/** One line for each listener, with the port it really has, one for the engine, and one for the admin. */
 export function announce(proxy: RunningProxy, config: Config, { logger }: Log): void {
   for (const { name, address } of proxy.listeners) {
     const service = config.listeners[name]?.service ?? name;
@@ -15,6 +15,8 @@ export function announce(proxy: RunningProxy, config: Config, { logger }: Log): 
       `listening on ${text} for service ${service}: ${fewOf(upstreams.map(formatAddress))}`,
     );
   }
+  const { name: engine, workers } = proxy.engine;
+  logger.info({ engine, workers }, `engine ${engine}, ${inWords(workers, engine === 'native' ? 'worker' : 'thread')}`);
   if (proxy.admin !== undefined) {
     logger.info({ admin: formatAddress(proxy.admin) }, `admin on ${adminUrl(proxy.admin)}`);
   }

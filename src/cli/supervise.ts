@@ -155,7 +155,7 @@ class Supervisor {
   }
 
   #drain({ signal }: StopSignal): void {
-    const open = this.#proxy.connections().length;
+    const { open } = this.#proxy;
     const { drainTimeout } = this.#config;
     const wait =
       open === 0 ? '' : `; ${inWords(open, 'connection')} may take ${formatDuration(drainTimeout)} to finish`;
@@ -165,7 +165,7 @@ class Supervisor {
   }
 
   #force({ signal }: StopSignal): void {
-    const open = this.#proxy.connections().length;
+    const { open } = this.#proxy;
     this.#log.logger.warn(
       { cut: open },
       `${signal} once more: ending at once, resetting ${inWords(open, 'connection')}`,

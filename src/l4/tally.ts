@@ -44,7 +44,7 @@ export class Tally {
   }
 }
 
-/** Takes back all that a thread had counted. For when it has died. */
-export function clearCell(cells: Int32Array<SharedArrayBuffer>, thread: number): void {
-  Atomics.store(cells, thread * CELL_WORDS, 0);
+/** Takes back all that a thread had counted, and says how much that was. For when it has died. */
+export function clearCell(cells: Int32Array<SharedArrayBuffer>, thread: number): number {
+  return Atomics.exchange(cells, thread * CELL_WORDS, 0);
 }

@@ -14,6 +14,8 @@ export interface LogOptions {
 
 export interface Log {
   readonly logger: Logger;
+  /** Takes over lines that other threads have made: JSON, each with its end. `dropped` of theirs were lost on the way. */
+  forward(lines: readonly string[], dropped: number): void;
   /** Lines lost since the start because stderr was not read, or closed. */
   dropped(): number;
   /** Writes out what is still held back. The process's exit does so too. */
@@ -33,22 +35,34 @@ export function createLogger(options: LogOptions, destination?: DestinationStrea
   // Asking for process.stderr also makes a pipe or socket there non-blocking, which the sink relies on.
   const terminal = process.stderr.isTTY === true;
   const pretty = options.format === 'pretty' || (options.format === 'auto' && terminal && destination === undefined);
-  const to = (target: DestinationStream): Logger =>
-    pino(settings(options.level), pretty ? prettyTo(target, terminal) : target);
-  if (destination !== undefined) {
-    return { logger: to(destination), dropped: () => 0, flushSync: () => {}, close: async () => {} };
-  }
+  const as = (target: DestinationStream): DestinationStream => (pretty ? prettyTo(target, terminal) : target);
+  if (destination !== undefined) return logTo(as(destination), options.level);
   const sink = new LogSink(STDERR);
+  const log = logTo(as(sink), options.level);
   const flushSync = (): void => sink.flushSync();
   process.on('exit', flushSync);
   return {
-    logger: to(sink),
-    dropped: () => sink.dropped,
+    ...log,
+    dropped: () => log.dropped() + sink.dropped,
     flushSync,
     async close() {
       await sink.close();
       process.off('exit', flushSync);
     },
+  };
+}
+
+function logTo(target: DestinationStream, level: LevelWithSilent): Log {
+  let lost = 0;
+  return {
+    logger: pino(settings(level), target),
+    forward(lines, dropped) {
+      lost += dropped;
+      for (const line of lines) target.write(line);
+    },
+    dropped: () => lost,
+    flushSync: () => {},
+    close: async () => {},
   };
 }
 

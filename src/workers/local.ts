@@ -8,7 +8,8 @@ import { streamsTransport } from '../l4/streams/transport.js';
 import { Tally } from '../l4/tally.js';
 import type { Observer } from '../telemetry/record.js';
 import { DataThread } from './data-thread.js';
-import type { Plane, PlaneSetup, PreparedPlane } from './plane.js';
+import type { Plane, PlaneSetup, PreparedPlane, ThreadReport } from './plane.js';
+import { reportOf } from './report.js';
 
 export interface LocalPlaneOptions {
   readonly clock: Clock;
@@ -23,10 +24,12 @@ export interface LocalPlaneOptions {
 export class LocalPlane implements Plane {
   readonly deaths = 0;
   readonly #tally = new Tally();
+  readonly #live: LiveConnections;
   readonly #thread: DataThread;
   #allowed = Number.POSITIVE_INFINITY;
 
   constructor({ onPause, ...options }: LocalPlaneOptions) {
+    this.#live = options.live;
     this.#thread = new DataThread({
       ...options,
       transport: streamsTransport,
@@ -57,6 +60,10 @@ export class LocalPlane implements Plane {
 
   update(service: string, endpoints: readonly Endpoint[]): void {
     this.#thread.update(service, endpoints);
+  }
+
+  async report(connections: number): Promise<readonly ThreadReport[]> {
+    return [reportOf(this.#live, connections)];
   }
 
   drain(timeoutMs: number): Promise<number> {

@@ -6,6 +6,8 @@ import type { Endpoint } from '../balancer/picker.js';
 import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
 import type { DataPlaneLimits, ListenerState } from '../l4/data-plane.js';
 import type { AccessLog } from '../telemetry/access-log.js';
+import type { LogOptions } from '../telemetry/logger.js';
+import type { ConnectionRecord } from '../telemetry/record.js';
 
 export interface ListenerSetup {
   readonly name: string;
@@ -24,6 +26,12 @@ export interface PlaneSetup {
   readonly services: readonly ServiceSetup[];
   readonly limits: DataPlaneLimits;
   readonly accessLog: AccessLog;
+  readonly logLevel: LogOptions['level'];
+}
+
+/** What one data thread has done so far. Plain data. */
+export interface ThreadReport {
+  readonly connections: readonly ConnectionRecord[];
 }
 
 export interface PreparedPlane {
@@ -42,6 +50,8 @@ export interface Plane {
   prepare(setup: PlaneSetup): Promise<PreparedPlane>;
   /** Other endpoints for a service of the setup in force. */
   update(service: string, endpoints: readonly Endpoint[]): void;
+  /** What each data thread has done, with so many of its connections; where one does not answer in time, as it said last. */
+  report(connections: number): Promise<readonly ThreadReport[]>;
   /** Stops accepting, waits for what is open until `timeoutMs`, resets what is left. Resolves with how many that were. */
   drain(timeoutMs: number): Promise<number>;
   /** Resets what is open. */

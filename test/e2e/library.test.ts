@@ -51,7 +51,7 @@ const cut = await proxy.drain();
 await proxy.closed;
 for (const server of servers) server.close();
 console.log(JSON.stringify({
-  answers, version, opened, cut, open: proxy.connections().length, package: VERSION,
+  answers, version, opened, cut, open: (await proxy.connections()).length, package: VERSION,
   refused: refused instanceof MeshproxyError && refused.code,
 }));
 `;
@@ -63,7 +63,7 @@ import { type ConfigInput, createProxy, type EmbeddedProxy, type ConnectionRecor
 const config: ConfigInput = { services: { web: { upstreams: ['127.0.0.1:1'], connectTimeout: '1s' } } };
 const proxy: EmbeddedProxy = await createProxy(config);
 const cut: number = await proxy.drain(1000);
-const open: readonly ConnectionRecord[] = proxy.connections();
+const open: readonly ConnectionRecord[] = await proxy.connections();
 const ports = proxy.listeners.map(({ address }) => (address.kind === 'ip' ? address.port : undefined));
 // @ts-expect-error a duration needs its unit
 await createProxy({ drainTimeout: 5 });

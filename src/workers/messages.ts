@@ -1,0 +1,63 @@
+/**
+ * What main and a worker say to each other. Main publishes setups and endpoints; a worker never waits for an answer.
+ * Nothing is said per connection: what threads must agree on at once, they count in shared cells (`l4/tally.ts`).
+ */
+import type { Endpoint } from '../balancer/picker.js';
+import type { BoundSocket } from '../l4/transport.js';
+import type { ListenerSetup, PlaneSetup, ThreadReport } from './plane.js';
+
+/** A number in memory that all threads see. */
+export type SharedCells = Int32Array<SharedArrayBuffer>;
+
+export interface WorkerListener extends ListenerSetup {
+  /** This worker's own, of those that share the address. It is main's to close. */
+  readonly socket: BoundSocket;
+  /** Its connections, over all workers. */
+  readonly connections: SharedCells;
+}
+
+export interface WorkerSetup extends PlaneSetup {
+  readonly listeners: readonly WorkerListener[];
+}
+
+/** What a worker is started with. */
+export interface WorkerData {
+  /** From 0. */
+  readonly index: number;
+  /** How many workers there are. */
+  readonly threads: number;
+  /** Connections of the process. */
+  readonly connections: SharedCells;
+  /** One number: how many connections the process has descriptors for. */
+  readonly allowed: SharedCells;
+  /** By descriptor number: not 0 while the worker has it open. */
+  readonly owned: Uint8Array<SharedArrayBuffer>;
+  readonly setup: WorkerSetup;
+}
+
+export type ToWorker =
+  /** In force for connections from now on; answered by `applied` when listeners that are gone are touched no more. */
+  | { readonly kind: 'setup'; readonly version: number; readonly setup: WorkerSetup }
+  | { readonly kind: 'endpoints'; readonly service: string; readonly endpoints: readonly Endpoint[] }
+  /** Answered by a `report` with the same id, with so many of its connections. */
+  | { readonly kind: 'ask'; readonly id: number; readonly connections: number }
+  /** So many of its lines have been taken. */
+  | { readonly kind: 'taken'; readonly lines: number }
+  /** Answered by `stopped`, and by `drained` when no connection is left. */
+  | { readonly kind: 'drain'; readonly timeoutMs: number }
+  /** Reset what is open. */
+  | { readonly kind: 'cut' }
+  /** Say what is left to say, and end. */
+  | { readonly kind: 'close' };
+
+export type FromWorker =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'applied'; readonly version: number }
+  /** Unasked without an id. */
+  | { readonly kind: 'report'; readonly id?: number; readonly report: ThreadReport }
+  | { readonly kind: 'paused'; readonly paused: boolean }
+  /** Log lines, JSON, each with its end of line; `dropped` were lost since the last time. */
+  | { readonly kind: 'lines'; readonly lines: readonly string[]; readonly dropped: number }
+  /** It accepts nothing any more, and touches no listening socket. */
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'drained'; readonly cut: number };
