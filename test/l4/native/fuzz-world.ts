@@ -4,12 +4,9 @@
  */
 import { NativeConnection } from '../../../src/l4/native/connection.js';
 import { dial } from '../../../src/l4/native/dial.js';
-import type { Engine } from '../../../src/l4/native/engine.js';
-import { LateKeepalive } from '../../../src/l4/native/late-keepalive.js';
 import { NativeListener } from '../../../src/l4/native/listener.js';
-import { Pipes } from '../../../src/l4/native/pipes.js';
-import { Reactor } from '../../../src/l4/native/reactor.js';
 import type { Connection, RelayEnd, SocketOptions } from '../../../src/l4/transport.js';
+import { engineOn } from './engine.js';
 import { FakeKernel } from './fake-kernel.js';
 import { FakeSocket } from './fake-socket.js';
 
@@ -119,9 +116,7 @@ class Session {
 
 export class World {
   readonly #kernel: FakeKernel;
-  readonly #engine: Engine;
-  readonly #reactor: Reactor;
-  readonly #pipes: Pipes;
+  readonly #engine: ReturnType<typeof engineOn>;
   readonly #listener: NativeListener;
   readonly #sessions: Session[] = [];
   readonly #bySocket = new Map<FakeSocket, Session>();
@@ -144,10 +139,7 @@ export class World {
         if (action && !this.#calm) this.#note(() => void this.act(action));
       },
     });
-    this.#pipes = new Pipes(this.#kernel, MAX_PIPES);
-    this.#reactor = new Reactor(this.#kernel, (error) => this.#bugs.push(error));
-    const keepalive = new LateKeepalive(this.#kernel, this.#reactor);
-    this.#engine = { kernel: this.#kernel, reactor: this.#reactor, pipes: this.#pipes, keepalive };
+    this.#engine = engineOn(this.#kernel, (error) => this.#bugs.push(error), MAX_PIPES);
     this.#listener = new NativeListener(this.#engine, {
       address: UPSTREAM,
       fd: this.#kernel.listenerFd,
@@ -177,7 +169,7 @@ export class World {
       await this.#listener.close();
       this.#checkNothingIsLeft();
     } finally {
-      for (let fd = 0; fd < 256; fd += 1) this.#reactor.unwatch(fd);
+      for (let fd = 0; fd < 256; fd += 1) this.#engine.reactor.unwatch(fd);
     }
   }
 
@@ -393,9 +385,9 @@ export class World {
   }
 
   #checkNothingIsStuck(): void {
-    const idle = Array.from({ length: MAX_PIPES }, () => this.#pipes.take());
+    const idle = Array.from({ length: MAX_PIPES }, () => this.#engine.pipes.take());
     must(!idle.includes(undefined), 'a relay that has nothing to carry holds a pipe');
-    for (const pipe of idle) if (pipe !== undefined) this.#pipes.giveBack(pipe, 0);
+    for (const pipe of idle) if (pipe !== undefined) this.#engine.pipes.giveBack(pipe, 0);
     must(this.#bugs.length === this.#thrown, `thrown in the engine: ${String(this.#bugs)}`);
     for (const session of this.#sessions) {
       const { client, server, state, wasReset } = session;
@@ -451,12 +443,12 @@ export class World {
   #checkNothingIsLeft(): void {
     const kernel = this.#kernel;
     must(kernel.watched === 0, `${kernel.watched} descriptors are watched at the end`);
-    must(kernel.openPipes.length === this.#pipes.open, 'pipes are counted wrong');
+    must(kernel.openPipes.length === this.#engine.pipes.open, 'pipes are counted wrong');
     must(
       kernel.openPipes.every(({ bytes }) => bytes.length === 0),
       'a spare pipe has bytes in it',
     );
-    this.#pipes.closeSpare();
+    this.#engine.pipes.closeSpare();
     must(kernel.open === 0, `${kernel.open} descriptors are left`);
     must(kernel.violations.length === 0, kernel.violations.join('; '));
   }
