@@ -22,7 +22,7 @@ import { race } from './race.js';
 import type { Service } from './service.js';
 import type { ProxyHeader } from './sniff/proxy-format.js';
 import { parseProxyHeader } from './sniff/proxy-protocol.js';
-import type { Connection, RelayEnd, SocketOptions, Transport } from './transport.js';
+import type { Connection, RelayEnd, RelayEvents, SocketOptions, Transport } from './transport.js';
 
 /** What a connection needs of its surroundings. */
 export interface Surroundings {
@@ -30,6 +30,8 @@ export interface Surroundings {
   readonly transport: Transport;
   readonly observer: Observer;
   readonly sockets: SocketOptions;
+  /** It is over, and both its sockets are closed. */
+  ended(live: LiveConnection): void;
   /** This process had no descriptor left for a dial: accept no more until a connection has ended. */
   exhausted(): void;
   /** Something was thrown that is not a `MeshproxyError`: a bug, to be logged with its stack. */
@@ -59,7 +61,10 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
     const { settings } = service;
     upstream = await connect(live, service, around);
     greet(live, upstream, settings, header);
-    const end = await relay(live, upstream, settings, around);
+    live.relaying(upstream);
+    const watch = new RelayWatch(live, upstream, settings, around.clock);
+    const end = await live.downstream.relay(upstream, watch);
+    watch.stop();
     account(live, around, endingOf(end, live), detailOf(end));
   } catch (error) {
     live.downstream.reset();
@@ -204,27 +209,57 @@ function greet(live: LiveConnection, upstream: Connection, settings: ServiceConf
   upstream.write(encodeProxyHeader(settings.sendProxyProtocol, source, destination));
 }
 
-/** Carries the bytes until both directions have ended, or something broke, or a timeout cuts it. */
-async function relay(live: LiveConnection, upstream: Connection, settings: ServiceConfig, { clock }: Surroundings) {
-  const client = live.downstream;
-  live.relayedTo = upstream;
-  live.phase = 'relaying';
-  const startedAt = clock.now();
-  // What a slow reader takes out of the kernel's buffers moves too, long after it was read here.
-  const moved = (): number => client.bytesRead + upstream.bytesRead - client.bytesUnsent - upstream.bytesUnsent;
-  const timers: Timer[] = [];
-  const watch = (timeoutMs: number, ending: Ending): void => {
-    if (timeoutMs > 0) timers.push(watchIdle(clock, timeoutMs, moved, () => live.cut(ending)));
-  };
-  watch(settings.idleTimeout, 'idle-timeout');
-  const end = await client.relay(upstream, {
-    onPeerFirstByte: () => {
-      live.firstByteMs = clock.now() - startedAt;
-    },
-    onHalfClose: () => watch(settings.halfCloseTimeout, 'half-close-timeout'),
-  });
-  for (const timer of timers) timer.cancel();
-  return end;
+/**
+ * What goes on while bytes are carried: what the transport tells of it, and the timeouts that cut it. One object for
+ * each of thousands of connections that may be quiet for hours: a closure for each of these would be twice the memory.
+ */
+class RelayWatch implements RelayEvents {
+  readonly #live: LiveConnection;
+  readonly #upstream: Connection;
+  readonly #settings: ServiceConfig;
+  readonly #clock: Clock;
+  readonly #startedAt: number;
+  #idle: Timer | undefined;
+  #halfClosed: Timer | undefined;
+
+  constructor(live: LiveConnection, upstream: Connection, settings: ServiceConfig, clock: Clock) {
+    this.#live = live;
+    this.#upstream = upstream;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#startedAt = clock.now();
+    this.#idle = this.#cutAfter(settings.idleTimeout, 'idle-timeout');
+  }
+
+  onPeerFirstByte(): void {
+    this.#live.firstByteMs = this.#clock.now() - this.#startedAt;
+  }
+
+  onHalfClose(): void {
+    this.#halfClosed = this.#cutAfter(this.#settings.halfCloseTimeout, 'half-close-timeout');
+  }
+
+  stop(): void {
+    this.#idle?.cancel();
+    this.#halfClosed?.cancel();
+  }
+
+  #cutAfter(timeoutMs: number, ending: Ending): Timer | undefined {
+    if (timeoutMs === 0) return undefined;
+    return watchIdle(
+      this.#clock,
+      timeoutMs,
+      () => this.#moved(),
+      () => this.#live.cut(ending),
+    );
+  }
+
+  /** What a slow reader takes out of the kernel's buffers moves too, long after it was read here. */
+  #moved(): number {
+    const client = this.#live.downstream;
+    const upstream = this.#upstream;
+    return client.bytesRead + upstream.bytesRead - client.bytesUnsent - upstream.bytesUnsent;
+  }
 }
 
 function endingOf(end: RelayEnd, live: LiveConnection): Ending {
@@ -245,10 +280,12 @@ function detailOf(end: RelayEnd): string | undefined {
 }
 
 /** The record is complete: tell those who count, log and measure. */
-function account(live: LiveConnection, { clock, observer }: Surroundings, ending: Ending, detail?: string): void {
+function account(live: LiveConnection, around: Surroundings, ending: Ending, detail?: string): void {
+  const { clock, observer } = around;
   live.phase = 'ended';
   live.ending = ending;
   if (detail !== undefined) live.detail = detail;
   live.durationMs = clock.now() - live.startedAt;
   observer.ended(live);
+  around.ended(live);
 }

@@ -8,7 +8,7 @@ import type { Clock, Timer } from '../core/clock.js';
 import type { Observer, Refusal } from '../telemetry/record.js';
 import { type Limits, type Load, refusal } from './admission.js';
 import { type Surroundings, serve } from './connection.js';
-import type { LiveConnections } from './live.js';
+import type { LiveConnection, LiveConnections } from './live.js';
 import { MemoryGauge } from './resources.js';
 import type { Service } from './service.js';
 import { Tally } from './tally.js';
@@ -168,25 +168,28 @@ export class DataPlane {
 
   async #bind(key: string, route: Route, sockets: SocketOptions): Promise<Frontend> {
     const { transport, listen } = this.#options;
-    const accept = (connection: Connection): void => void this.#accept(frontend, connection);
+    const accept = (connection: Connection): void => this.#accept(frontend, connection);
     const listener = await (listen?.(route, sockets, accept) ??
       transport.listen(route.settings.address, sockets, accept));
     const frontend: Frontend = { key, listener, route, tally: route.tally ?? new Tally() };
     return frontend;
   }
 
-  async #accept(frontend: Frontend, connection: Connection): Promise<void> {
+  #accept(frontend: Frontend, connection: Connection): void {
     const { route, tally } = frontend;
     const { live: connections } = this.#options;
     const refused = this.#admit(frontend);
     if (refused === 'descriptors' && this.#hold(frontend, connection)) return;
-    if (refused) return this.#refuse(frontend, connection, refused);
-    const live = connections.open(route.name, connection);
+    if (refused) return void this.#refuse(frontend, connection, refused);
+    const live = connections.open(route.name, connection, tally);
     if (!this.#hasRoom()) this.#pause();
-    await serve(live, route.settings, route.service, this.#around);
-    tally.leave();
+    void serve(live, route.settings, route.service, this.#around);
+  }
+
+  #ended(live: LiveConnection): void {
+    live.tally.leave();
     this.#options.tally.leave();
-    connections.ended(live);
+    this.#options.live.ended(live);
     this.#resume();
   }
 
@@ -239,6 +242,7 @@ export class DataPlane {
       transport,
       sockets: this.#limits.sockets,
       observer,
+      ended: (live) => this.#ended(live),
       exhausted: () => this.#rest(),
       bug: onBug,
     };
@@ -268,7 +272,7 @@ export class DataPlane {
     if (!this.#paused || this.#draining || this.#resting) return;
     for (let held = this.#held[0]; held !== undefined && this.#hasRoom(); held = this.#held[0]) {
       this.#held.shift();
-      void this.#accept(held.frontend, held.connection);
+      this.#accept(held.frontend, held.connection);
     }
     if (!this.#hasRoom()) return;
     this.#paused = false;

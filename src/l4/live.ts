@@ -5,6 +5,7 @@ import { formatAddress } from '../core/address.js';
 import { Canceller } from '../core/cancel.js';
 import type { Clock } from '../core/clock.js';
 import type { Attempt, ConnectionRecord, Ending, Phase } from '../telemetry/record.js';
+import type { Tally } from './tally.js';
 import type { Connection } from './transport.js';
 
 export class LiveConnection implements ConnectionRecord {
@@ -16,6 +17,8 @@ export class LiveConnection implements ConnectionRecord {
   readonly attempts: Attempt[] = [];
   /** The socket towards the client. */
   readonly downstream: Connection;
+  /** Its listener's count, which it leaves when it has ended. */
+  readonly tally: Tally;
   phase: Phase = 'identifying';
   client: string;
   destination?: string;
@@ -36,10 +39,11 @@ export class LiveConnection implements ConnectionRecord {
   cutBy: Ending | undefined;
   #step: Canceller | undefined;
 
-  constructor(id: string, listener: string, downstream: Connection, clock: Clock) {
+  constructor(id: string, listener: string, downstream: Connection, tally: Tally, clock: Clock) {
     this.id = id;
     this.listener = listener;
     this.downstream = downstream;
+    this.tally = tally;
     this.openedAt = clock.wall();
     this.startedAt = clock.now();
     this.peer = nameOf(downstream);
@@ -59,6 +63,13 @@ export class LiveConnection implements ConnectionRecord {
     this.#step = new Canceller();
     if (this.cutBy !== undefined) this.#step.abort();
     return this.#step;
+  }
+
+  /** From here on it can only be cut by its sockets. */
+  relaying(upstream: Connection): void {
+    this.relayedTo = upstream;
+    this.phase = 'relaying';
+    this.#step = undefined;
   }
 
   /** Ends it now, with a reset to both sides. The first reason given stays. */
@@ -98,10 +109,10 @@ export class LiveConnections {
     return this.#connections.values();
   }
 
-  open(listener: string, downstream: Connection): LiveConnection {
+  open(listener: string, downstream: Connection, tally: Tally): LiveConnection {
     this.#opened += 1;
     const id = `${this.#prefix}-${this.#opened.toString(36)}`;
-    const live = new LiveConnection(id, listener, downstream, this.#clock);
+    const live = new LiveConnection(id, listener, downstream, tally, this.#clock);
     this.#connections.add(live);
     return live;
   }

@@ -163,13 +163,13 @@ export class NativeConnection implements Connection, Handler {
     this.#engine.kernel.abort(fd);
   }
 
-  /** Gives up the socket without closing it, for somebody else to own; with what was read of it. */
-  detach(): { readonly fd: number; readonly held: Uint8Array } {
-    const { fd, held } = this;
+  /** Gives up the socket without closing it, for somebody else to own; with what was read of it, and what it has not taken yet. */
+  detach(): { readonly fd: number; readonly held: Uint8Array; readonly unsent: Uint8Array } {
+    const { fd, held, unsent } = this;
     this.fd = CLOSED;
     this.#engine.reactor.unwatch(fd);
     this.#engine.kernel.disown(fd);
-    return { fd, held };
+    return { fd, held, unsent };
   }
 
   /** Read for this socket, or written to it, and not yet handed to the kernel. */
