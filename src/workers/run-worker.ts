@@ -151,7 +151,7 @@ class DataWorker {
   }
 
   async #close(): Promise<void> {
-    await this.#thread.stopAccepting();
+    await this.#thread.drain(0);
     this.#reporting?.cancel();
     this.#lines.flush();
     this.#say({ kind: 'report', report: this.#report(0) });

@@ -14,6 +14,9 @@ export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.
 /** The Node that runs the program; `npm run test:versions` sets another than the one that runs the tests. */
 export const NODE = process.env['MESHPROXY_TEST_NODE'] ?? process.execPath;
 
+/** The engine that the program is told to run on, where a test does not say; else the program chooses. */
+const ENGINE = process.env['MESHPROXY_TEST_ENGINE'];
+
 /** No line takes so long; short of a test's own limit, so that what did come is shown. */
 const LINE_MS = 45_000;
 
@@ -43,7 +46,7 @@ export class Program {
 
   /** Starts the program; it is ended with the test that started it. */
   constructor(args: readonly string[], { env, cwd, prefix = [] }: ProgramOptions = {}) {
-    const [command = NODE, ...rest] = [...prefix, NODE, MAIN, ...args];
+    const [command = NODE, ...rest] = [...prefix, NODE, MAIN, ...withEngine(args)];
     this.process = spawn(command, rest, {
       // Under npm the program hears a signal twice, and knows it; these tests do not send it twice.
       env: { ...process.env, npm_lifecycle_event: undefined, ...env },
@@ -235,6 +238,11 @@ export class Program {
   #lookAgain(): void {
     for (const look of this.#waiting) look();
   }
+}
+
+function withEngine(args: readonly string[]): readonly string[] {
+  const runs = args.includes('--listen') || args.includes('--config') || args[0] === 'demo';
+  return ENGINE === undefined || !runs || args.includes('--engine') ? args : [...args, '--engine', ENGINE];
 }
 
 function asLogLine(line: string): LogLine | undefined {

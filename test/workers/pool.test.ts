@@ -1,0 +1,302 @@
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { BroadcastChannel, Worker } from 'node:worker_threads';
+import { afterEach, describe, expect, it } from 'vitest';
+import { parseConfig } from '../../src/config/load.js';
+import type { ConfigInput } from '../../src/config/schema.js';
+import { type Address, formatAddress } from '../../src/core/address.js';
+import { systemClock } from '../../src/core/clock.js';
+import { abortOwned, bindShared } from '../../src/l4/native/bind.js';
+import { nativeSupport } from '../../src/l4/native/support.js';
+import type { PlaneSetup } from '../../src/workers/plane.js';
+import { type WorkerDeath, WorkerPool } from '../../src/workers/pool.js';
+import { WORKER } from '../fakes/engines.js';
+import { connectTo, readAll, readExactly, startServer } from '../fakes/net.js';
+
+/** Whether the echo server's greeting comes, and not a reset. */
+function isGreeted(client: Socket): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (client.destroyed) return resolve(false);
+    client.once('data', () => resolve(true));
+    client.once('close', () => resolve(false));
+    client.resume();
+  });
+}
+
+/** All that the server behind it says to one who says nothing. */
+async function ask(address: Address): Promise<string> {
+  const client = await connectTo(address);
+  client.end();
+  return (await readAll(client)).bytes.toString();
+}
+
+function isTaken(address: Address): Promise<boolean> {
+  return connectTo(address).then(
+    (client) => {
+      client.destroy();
+      return true;
+    },
+    () => false,
+  );
+}
+
+const MORTAL = new URL('mortal.mjs', import.meta.url);
+
+describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
+  const cleanups: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  });
+
+  async function echo(): Promise<string> {
+    const server = await startServer((socket) => {
+      socket.write('!');
+      socket.pipe(socket);
+    });
+    cleanups.push(() => server.close());
+    return formatAddress(server.address);
+  }
+
+  class Running {
+    readonly deaths: WorkerDeath[] = [];
+    readonly pauses: boolean[] = [];
+    readonly lines: string[] = [];
+    readonly pool: WorkerPool;
+
+    constructor(setup: PlaneSetup, workers: number, entry: URL) {
+      this.pool = new WorkerPool({
+        clock: systemClock,
+        workers,
+        initial: setup,
+        entry,
+        bind: bindShared,
+        abandon: (owned) => abortOwned(owned, 1),
+        onPause: (paused) => this.pauses.push(paused),
+        onLines: (lines) => this.lines.push(...lines),
+        onLast: () => {},
+        onDeath: (death) => this.deaths.push(death),
+      });
+    }
+
+    get address(): Address {
+      const [listener] = this.pool.listeners();
+      if (!listener) throw new Error('there is no listener');
+      return listener.address;
+    }
+
+    async apply(setup: PlaneSetup): Promise<void> {
+      await (await this.pool.prepare(setup)).commit();
+    }
+
+    /** A client that is served: the echo server has greeted it. */
+    async client(): Promise<Socket> {
+      const socket = await connectTo(this.address);
+      await readExactly(socket, 1);
+      return socket;
+    }
+
+    /** The worker that serves each client, by the client's own address. */
+    async served(): Promise<Map<string, number>> {
+      const reports = await this.pool.report(1000);
+      return new Map(
+        reports.flatMap(({ connections }, worker) => connections.map(({ peer }) => [peer, worker] as const)),
+      );
+    }
+  }
+
+  function setupOf(upstream: string, rest: Partial<ConfigInput> = {}): PlaneSetup {
+    const config = parseConfig({
+      listeners: { web: { address: '127.0.0.1:0' } },
+      services: { web: { upstreams: [upstream] } },
+      ...rest,
+    });
+    const { limits, accessLog, log } = config;
+    return {
+      listeners: Object.entries(config.listeners).map(([name, settings]) => ({ name, settings })),
+      services: Object.entries(config.services).map(([name, settings]) => ({
+        name,
+        settings,
+        endpoints: settings.upstreams.map((address) => {
+          if (address.kind !== 'ip') throw new Error('the tests have addresses only');
+          return { id: formatAddress(address), addresses: [address] };
+        }),
+      })),
+      limits: {
+        maxConnections: limits.maxConnections,
+        maxMemory: Number.POSITIVE_INFINITY,
+        sockets: { keepaliveMs: limits.keepalive, bufferSize: limits.bufferSize },
+      },
+      accessLog,
+      logLevel: log.level,
+    };
+  }
+
+  async function start(rest: Partial<ConfigInput> = {}, { workers = 2, entry = WORKER } = {}): Promise<Running> {
+    const setup = setupOf(await echo(), rest);
+    const running = new Running(setup, workers, entry);
+    cleanups.push(() => running.pool.close());
+    await running.apply(setup);
+    return running;
+  }
+
+  /** Clients until each worker has at least one. */
+  async function clientsOfAll(running: Running, workers: number): Promise<Map<number, Socket>> {
+    const clients = new Map<number, Socket>();
+    while (clients.size < workers) {
+      const client = await running.client();
+      const worker = (await running.served()).get(`127.0.0.1:${client.localPort}`);
+      if (worker !== undefined) clients.set(worker, client);
+    }
+    return clients;
+  }
+
+  function kill(worker: number): void {
+    const deaths = new BroadcastChannel('mortal');
+    deaths.postMessage(worker);
+    deaths.close();
+  }
+
+  it('serves clients in all of its workers', async () => {
+    const running = await start();
+    expect([...(await clientsOfAll(running, 2)).keys()].sort()).toEqual([0, 1]);
+  });
+
+  it('carries exactly as many connections as the limit says, however they come', async () => {
+    const running = await start({ limits: { maxConnections: 10 } }, { workers: 3 });
+    for (let round = 0; round < 5; round += 1) {
+      const clients = await Promise.all(Array.from({ length: 40 }, () => connectTo(running.address)));
+      const served = await Promise.all(clients.map(isGreeted));
+      expect(served.filter(Boolean)).toHaveLength(10);
+      expect(running.pool.open).toBe(10);
+      for (const client of clients) client.destroy();
+      await expect.poll(() => running.pool.open).toBe(0);
+    }
+  });
+
+  it('keeps to the limit of a listener over all workers', async () => {
+    const running = await start({ listeners: { web: { address: '127.0.0.1:0', maxConnections: 4 } } }, { workers: 3 });
+    const clients = await Promise.all(Array.from({ length: 20 }, () => connectTo(running.address)));
+    const served = await Promise.all(clients.map(isGreeted));
+    expect(served.filter(Boolean)).toHaveLength(4);
+    for (const client of clients) client.destroy();
+  });
+
+  it('replaces a worker that dies; connections of the others live on, its own are reset', async () => {
+    const running = await start({}, { entry: MORTAL });
+    const clients = await clientsOfAll(running, 2);
+    const [lost, kept] = [clients.get(0), clients.get(1)];
+    if (!lost || !kept) throw new Error('unreachable: each worker has a client');
+    const before = [...(await running.served()).values()].filter((worker) => worker === 0).length;
+    kill(0);
+    expect((await readAll(lost)).end).toBe('reset');
+    await expect.poll(() => running.deaths).toMatchObject([{ worker: 0, connections: before, restartMs: 0 }]);
+    expect(running.deaths[0]?.reason).toContain('told to die');
+    expect(running.pool.deaths).toBe(1);
+    kept.write('?');
+    expect((await readExactly(kept, 1)).toString()).toBe('?');
+    expect([...(await clientsOfAll(running, 2)).keys()].sort()).toEqual([0, 1]);
+    kill(0);
+    // That it has just been replaced costs a moment; who comes meanwhile waits in the kernel's queue.
+    await expect.poll(() => running.deaths).toMatchObject([{}, { worker: 0, restartMs: 100 }]);
+    const late = await Promise.all(Array.from({ length: 10 }, () => running.client()));
+    expect(late).toHaveLength(10);
+  });
+
+  it('takes other endpoints and other listeners, and touches no live connection', async () => {
+    const running = await start();
+    const live = await running.client();
+    const other = await startServer((socket) => socket.end('other'));
+    cleanups.push(() => other.close());
+    const { address } = other;
+    running.pool.update('web', [{ id: 'other', addresses: [address] }]);
+    await expect.poll(() => ask(running.address)).toBe('other');
+    const old = running.address;
+    await running.apply(
+      setupOf(formatAddress(address), { listeners: { more: { address: '127.0.0.1:0', service: 'web' } } }),
+    );
+    await expect(connectTo(old)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    expect(await ask(running.address)).toBe('other');
+    live.end('still here');
+    expect((await readAll(live)).bytes.toString()).toBe('still here');
+  });
+
+  it('drains: accepts no more, waits for what is open, then resets it and says how many', async () => {
+    const running = await start();
+    const clients = await clientsOfAll(running, 2);
+    const [finishing, staying] = [clients.get(0), clients.get(1)];
+    if (!finishing || !staying) throw new Error('unreachable: each worker has a client');
+    const [address, { open }] = [running.address, running.pool];
+    const drained = running.pool.drain(3_600_000);
+    await expect.poll(() => isTaken(address)).toBe(false);
+    finishing.end('bye');
+    expect((await readAll(finishing)).bytes.toString()).toBe('bye');
+    await expect.poll(() => running.pool.open).toBe(open - 1);
+    running.pool.cutAll();
+    expect(await drained).toBe(open - 1);
+    expect((await readAll(staying)).end).toBe('reset');
+  });
+
+  it('refuses a setup with an address that is taken, and leaves all as it was', async () => {
+    const running = await start();
+    const taken = await startServer();
+    cleanups.push(() => taken.close());
+    const before = readdirSync('/proc/self/fd').length;
+    const setup = setupOf('127.0.0.1:1', {
+      listeners: {
+        first: { address: '127.0.0.1:0', service: 'web' },
+        second: { address: formatAddress(taken.address), service: 'web' },
+      },
+    });
+    await expect(running.pool.prepare(setup)).rejects.toMatchObject({ code: 'listen' });
+    expect(readdirSync('/proc/self/fd').length).toBe(before);
+    await running.client();
+  });
+
+  it('sends lines of the access log in batches', async () => {
+    const running = await start();
+    const clients = await Promise.all(Array.from({ length: 20 }, () => running.client()));
+    for (const client of clients) client.end();
+    await expect.poll(() => running.lines).toHaveLength(20);
+    expect(JSON.parse(running.lines[0] ?? '')).toMatchObject({ level: 'info', connection: { listener: 'web' } });
+  });
+
+  it('carries bytes and takes new clients while the main thread is stalled', async () => {
+    const running = await start();
+    if (running.address.kind !== 'ip') throw new Error('unreachable');
+    // Client and upstream in a thread of their own: the one of this test is to stand still.
+    const traffic = new Worker(new URL('traffic.mjs', import.meta.url), { workerData: { port: running.address.port } });
+    cleanups.push(() => traffic.terminate());
+    const [{ upstream }] = await once(traffic, 'message');
+    running.pool.update('web', [{ id: 'traffic', addresses: [{ kind: 'ip', host: '127.0.0.1', port: upstream }] }]);
+    await expect.poll(async () => (await running.pool.report(0)).length).toBe(2);
+    const counts = new Int32Array(new SharedArrayBuffer(8));
+    traffic.postMessage(counts);
+    await expect.poll(() => Atomics.load(counts, 0)).toBeGreaterThan(0);
+    const [answered, connected] = counts;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
+    expect(Atomics.load(counts, 0)).toBeGreaterThan((answered ?? 0) + 20);
+    expect(Atomics.load(counts, 1)).toBeGreaterThan((connected ?? 0) + 20);
+  });
+
+  it('leaves no descriptor and no thread behind, however often it is made and closed', async () => {
+    const cycle = async (): Promise<void> => {
+      const running = await start({}, { workers: 1 });
+      await running.client();
+      await running.pool.close();
+    };
+    for (let i = 0; i < 5; i += 1) await cycle();
+    const descriptors = (): number => readdirSync('/proc/self/fd').length;
+    const threads = (): number => readdirSync('/proc/self/task').length;
+    // What servers and clients of this test hold is let go with it.
+    const before = { descriptors: descriptors(), threads: threads() };
+    const held: (() => unknown)[] = cleanups.splice(0);
+    for (const cleanup of held) await cleanup();
+    for (let i = 0; i < 45; i += 1) {
+      await cycle();
+      for (const cleanup of cleanups.splice(0)) await cleanup();
+    }
+    expect(descriptors()).toBeLessThanOrEqual(before.descriptors);
+    expect(threads()).toBeLessThanOrEqual(before.threads);
+  });
+});
