@@ -213,9 +213,34 @@ export class Relay implements Unfinished {
 
   #broke(side: NativeConnection, cause: Error): false {
     if (this.#over) return false;
+    if (!this.#handOnLast(side, this.otherThan(side))) return false;
     const by = side === this.#near ? 'this' : 'peer';
     this.#finish({ kind: classifyDisconnect(cause) === 'reset' ? 'reset' : 'lost', by, cause });
     return false;
+  }
+
+  /**
+   * What a side sent before it broke, as far as the other takes it at once: a server that turns a request down half read
+   * sends its answer and, right behind it, a reset. Of what fails here nothing comes any more. False where the relay is over by then.
+   */
+  #handOnLast(from: NativeConnection, to: NativeConnection): boolean {
+    const { kernel } = this.#engine;
+    const before = to.sent;
+    const took = (sent: number, of: number): boolean => {
+      if (sent > 0) to.sent += sent;
+      return sent === of;
+    };
+    const all =
+      !(from.closed || to.closed || to.blocked) &&
+      (from.held.length === 0 || took(kernel.send(to.fd, from.held), from.held.length)) &&
+      (from.pipe === undefined || from.inPipe === 0 || took(kernel.empty(from.pipe, to.fd, from.inPipe), from.inPipe));
+    for (let reads = 0; all && reads < READS_PER_TURN; reads += 1) {
+      const got = kernel.receive(from.fd);
+      if (got <= 0) break;
+      from.bytesRead += got;
+      if (!took(kernel.sendReceived(to.fd, got), got)) break;
+    }
+    return to.sent === before || this.#tellFirstByte(from);
   }
 
   /** Resets what is not closed yet. */
