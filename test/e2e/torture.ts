@@ -41,6 +41,15 @@ export interface Outcome {
   readonly server: Seen;
 }
 
+/** What the log says of a connection. */
+export interface AccessLine {
+  readonly client: string;
+  readonly ending: string;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+}
+
+/** What a client sends before its plan's bytes, and the server. */
 const HEADER = 4;
 const GREETING = Buffer.from('!');
 /** What is sent: by its offset alone, a different stream each way, so that bytes of another connection would show. */
@@ -84,6 +93,31 @@ export function expectedEnding({ client, server }: Plan): Ending {
   return server.finish === 'reset' ? 'upstream-reset' : 'completed';
 }
 
+/** What is wrong with how a connection went, or with what the proxy says of it. */
+export function problemsOf({ plan, client, server, clientAddress }: Outcome, line: AccessLine | undefined): string[] {
+  const problems: string[] = [];
+  const orderly = expectedEnding(plan) === 'completed';
+  if (!client.intact) problems.push('the client received other bytes than were sent to it');
+  if (!server.intact) problems.push('the server received other bytes than were sent to it');
+  if (!line) return [...problems, `there is no access line for ${clientAddress}`];
+  if (line.ending !== expectedEnding(plan)) problems.push(`accounted as ${line.ending}`);
+  if (orderly) {
+    if (client.received !== plan.server.bytes) problems.push(`the client received ${client.received} bytes`);
+    if (server.received !== plan.client.bytes) problems.push(`the server received ${server.received} bytes`);
+    if (line.bytesReceived !== plan.client.bytes + HEADER) problems.push(`${line.bytesReceived} bytes up accounted`);
+    if (line.bytesSent !== plan.server.bytes + GREETING.length) problems.push(`${line.bytesSent} bytes down accounted`);
+    if (client.ended !== 'end' || server.ended !== 'end') problems.push('an orderly end arrived as a reset');
+  } else {
+    if (server.received > line.bytesReceived) problems.push('more bytes went up than were accounted');
+    if (client.received > line.bytesSent) problems.push('more bytes went down than were accounted');
+    const survivor = plan.client.finish === 'reset' ? server : client;
+    const complete = survivor.received === (survivor === server ? plan.client.bytes : plan.server.bytes);
+    if (survivor.ended === 'end' && !complete) problems.push('a truncated stream was made to look complete');
+    if (survivor.ended === 'end') problems.push('a reset arrived as an end');
+  }
+  return problems;
+}
+
 export class Torture {
   readonly #plans: readonly Plan[];
   readonly #servers = new Map<number, (seen: Seen) => void>();
@@ -112,9 +146,9 @@ export class Torture {
     this.#server.close();
   }
 
-  /** Runs all plans against a proxy on `port`, `concurrency` at a time. */
-  async run(port: number, concurrency: number): Promise<Outcome[]> {
-    const queue = [...this.#plans];
+  /** Runs all plans, or some, against a proxy on `port`, `concurrency` at a time. */
+  async run(port: number, concurrency: number, plans = this.#plans): Promise<Outcome[]> {
+    const queue = [...plans];
     const outcomes: Outcome[] = [];
     const worker = async (): Promise<void> => {
       for (let plan = queue.pop(); plan; plan = queue.pop()) outcomes.push(await this.#play(plan, port));
@@ -142,8 +176,8 @@ export class Torture {
   async #serve(socket: net.Socket): Promise<void> {
     socket.on('error', () => {});
     const header = await readExactly(socket, HEADER).catch(() => undefined);
-    // Ended before it began: the test is over.
-    if (!header) return;
+    // Ended before it began: the test is over, or this was none of its clients.
+    if (!header) return void socket.destroy();
     const id = header.readUInt32BE();
     const plan = this.#plans[id];
     const resolve = this.#servers.get(id);
@@ -205,7 +239,18 @@ async function send(socket: net.Socket, count: number, from: number): Promise<vo
     const piece = bytesAt(from + sent, count - sent);
     sent += piece.length;
     const flowing = socket.write(piece);
-    if (!flowing && !socket.destroyed)
-      await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => {});
+    if (!flowing && !socket.destroyed) await drainOrClose(socket);
   }
+}
+
+function drainOrClose(socket: net.Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done);
+      socket.off('close', done);
+      resolve();
+    };
+    socket.once('drain', done);
+    socket.once('close', done);
+  });
 }
