@@ -5,10 +5,11 @@
 import { NativeConnection } from '../../../src/l4/native/connection.js';
 import { dial } from '../../../src/l4/native/dial.js';
 import { NativeListener } from '../../../src/l4/native/listener.js';
-import type { Connection, RelayEnd, SocketOptions } from '../../../src/l4/transport.js';
+import type { Connection, SocketOptions } from '../../../src/l4/transport.js';
 import { engineOn } from './engine.js';
 import { FakeKernel } from './fake-kernel.js';
 import { FakeSocket } from './fake-socket.js';
+import { type Action, End, type Peer, type PeerAction, type Plan, Session } from './fuzz-actors.js';
 
 const OPTIONS: SocketOptions = { keepaliveMs: 0, bufferSize: 0 };
 const UPSTREAM = { kind: 'ip', host: '10.0.0.3', port: 3 } as const;
@@ -19,100 +20,6 @@ const COPY_BYTES = 16;
 const MAX_PIPES = 2;
 /** What one session can take without a byte being moved: accepting, connecting, its delay, an interruption at each. */
 const MOST_IDLE_TURNS = 10;
-
-/** What the program above the engine does with one connection. */
-export interface Plan {
-  /** Bytes peeked before dialling; 0 for not at all. */
-  readonly peek: number;
-  /** Of these, at most so many are dropped. */
-  readonly consume: number;
-  /** Bytes written to the server before the relay. */
-  readonly header: number;
-  /** Turns between connecting and relaying. */
-  readonly delay: number;
-  readonly upstream: 'connects' | 'connects later' | 'refuses';
-  /** What the program does when it is told something by the relay. */
-  readonly whenTold: 'nothing' | 'resets' | 'throws';
-  readonly spliceable: boolean;
-  readonly tellsAfterShort: boolean;
-}
-
-export type Peer = 'client' | 'server';
-
-export type PeerAction =
-  | { readonly do: 'write' | 'read'; readonly who: number; readonly peer: Peer; readonly count: number }
-  | { readonly do: 'end' | 'reset' | 'urgent'; readonly who: number; readonly peer: Peer }
-  | { readonly do: 'reset both'; readonly who: number }
-  /** All at once: bytes, perhaps an urgent one and `behind` more, and perhaps an end. */
-  | {
-      readonly do: 'stream';
-      readonly who: number;
-      readonly peer: Peer;
-      readonly count: number;
-      readonly behind: number | undefined;
-      readonly finish: 'end' | 'reset' | undefined;
-    }
-  | { readonly do: 'establish'; readonly who: number }
-  | { readonly do: 'connect'; readonly plan: Plan }
-  | { readonly do: 'interrupt' }
-  | { readonly do: 'pipes'; readonly short: boolean }
-  | { readonly do: 'descriptors'; readonly short: number };
-
-export type Action =
-  | PeerAction
-  | { readonly do: 'turn'; readonly count: number }
-  | { readonly do: 'own reset'; readonly who: number };
-
-/** One side of a session, as its own program sees it. */
-class End {
-  readonly socket: FakeSocket;
-  readonly #sends: (at: number) => number;
-  readonly sent: number[] = [];
-  readonly got: number[] = [];
-  sawEnd = false;
-
-  constructor(socket: FakeSocket, seed: number) {
-    this.socket = socket;
-    // Of its own for each side of each session: a byte that has strayed is known.
-    this.#sends = (at) => (seed * 37 + at * 11 + (at >> 3)) & 0xff;
-  }
-
-  write(count: number): void {
-    const bytes = Array.from({ length: count }, (_, index) => this.#sends(this.sent.length + index));
-    this.sent.push(...bytes.slice(0, this.socket.peerWrite(bytes)));
-  }
-}
-
-class Session {
-  readonly plan: Plan;
-  readonly client: End;
-  server: End | undefined;
-  near: Connection | undefined;
-  far: Connection | undefined;
-  header: number[] = [];
-  consumed = 0;
-  /** `over`: the relay has resolved, or there was none. */
-  state: 'waiting' | 'relaying' | 'over' = 'waiting';
-  end: RelayEnd | undefined;
-  /** Our own doing: by a call, or by a bug in the program. */
-  wasReset = false;
-  firstBytes = 0;
-  halfCloses = 0;
-
-  constructor(plan: Plan, client: End) {
-    this.plan = plan;
-    this.client = client;
-  }
-
-  /** What the server is to read, and the client. */
-  get upwards(): number[] {
-    return [...this.header, ...(this.state === 'waiting' ? [] : this.client.sent.slice(this.consumed))];
-  }
-
-  get downwards(): number[] {
-    return this.server?.sent ?? [];
-  }
-}
 
 export class World {
   readonly #kernel: FakeKernel;

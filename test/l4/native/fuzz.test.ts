@@ -4,7 +4,8 @@
  */
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
-import { type Action, type PeerAction, type Plan, World } from './fuzz-world.js';
+import type { Action, PeerAction, Plan } from './fuzz-actors.js';
+import { World } from './fuzz-world.js';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 5000);
 const SEED = process.env['FUZZ_SEED'] === undefined ? {} : { seed: Number(process.env['FUZZ_SEED']) };

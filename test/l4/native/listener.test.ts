@@ -1,0 +1,74 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { NativeListener } from '../../../src/l4/native/listener.js';
+import type { Connection } from '../../../src/l4/transport.js';
+import { engineOn } from './engine.js';
+import { FakeKernel } from './fake-kernel.js';
+import { FakeSocket } from './fake-socket.js';
+
+describe('a native listener', () => {
+  const cleanups: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  });
+
+  function start(accept: (connection: Connection) => void) {
+    const kernel = new FakeKernel();
+    const bugs: unknown[] = [];
+    const listener = new NativeListener(
+      engineOn(kernel, (error) => bugs.push(error)),
+      { address: { kind: 'ip', host: '10.0.0.1', port: 1 }, fd: kernel.listenerFd, accept, release: () => {} },
+    );
+    cleanups.push(() => listener.close());
+    return { kernel, bugs, listener };
+  }
+
+  it('leaves clients waiting while there is no descriptor, does not try all the time, and takes them when there is one', async () => {
+    const accepted: Connection[] = [];
+    const { kernel } = start((connection) => accepted.push(connection));
+    cleanups.push(() => {
+      for (const connection of accepted) connection.reset();
+    });
+    let tries = 0;
+    const accept = kernel.accept.bind(kernel);
+    kernel.accept = (fd) => {
+      tries += 1;
+      return accept(fd);
+    };
+    kernel.shortOfDescriptors = 2;
+    for (let count = 0; count < 3; count += 1) kernel.arrive(new FakeSocket());
+    await expect.poll(() => accepted.length).toBe(3);
+    // Two that failed, three clients, and one that found the queue empty.
+    expect(tries).toBe(6);
+  });
+
+  it('does not go on by itself after a rest where it was paused or closed meanwhile', async () => {
+    const accepted: Connection[] = [];
+    const { kernel, listener } = start((connection) => accepted.push(connection));
+    kernel.shortOfDescriptors = 1;
+    kernel.arrive(new FakeSocket());
+    await expect.poll(() => kernel.shortOfDescriptors).toBe(0);
+    listener.pause();
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect(accepted).toEqual([]);
+    expect(kernel.watched).toBe(0);
+    listener.resume();
+    await expect.poll(() => accepted.length).toBe(1);
+    accepted[0]?.reset();
+  });
+
+  it('resets a connection whose owner throws, tells of it, and goes on accepting', async () => {
+    const accepted: Connection[] = [];
+    const { kernel, bugs } = start((connection) => {
+      accepted.push(connection);
+      if (accepted.length === 1) throw new Error('a bug');
+    });
+    const [first, second] = [new FakeSocket(), new FakeSocket()];
+    kernel.arrive(first);
+    kernel.arrive(second);
+    await expect.poll(() => accepted.length).toBe(2);
+    expect(bugs).toEqual([new Error('a bug')]);
+    expect([first.closed, second.closed]).toEqual(['aborted', 'no']);
+    accepted[1]?.reset();
+    expect(kernel.violations).toEqual([]);
+  });
+});
