@@ -11,6 +11,18 @@ export function createRotation(): Rotation {
   return { next: 0 };
 }
 
+/** The same for several threads: whose turn it is in all of them, kept in the first of `cells`. */
+export function sharedRotation(cells: Int32Array<SharedArrayBuffer>): Rotation {
+  return {
+    get next() {
+      return Atomics.load(cells, 0);
+    },
+    set next(place) {
+      Atomics.store(cells, 0, place);
+    },
+  };
+}
+
 /** A picker over `endpoints`: in n picks with nothing tried, each of n endpoints comes once. */
 export function roundRobin(endpoints: readonly Endpoint[], rotation: Rotation): Picker {
   // Made once, so that a pick allocates nothing. The outcome of a pick changes no turn.

@@ -1,16 +1,22 @@
 /** A logical service as connections see it: its settings, and its endpoints as a picker that is replaced as a whole. */
 import type { Endpoint, Picker } from '../balancer/picker.js';
-import { createRotation, roundRobin } from '../balancer/round-robin.js';
+import { createRotation, type Rotation, roundRobin } from '../balancer/round-robin.js';
 import type { ServiceConfig } from '../config/schema.js';
 
 export class Service {
   readonly name: string;
-  readonly #rotation = createRotation();
+  readonly #rotation: Rotation;
   #settings: ServiceConfig;
   #picker: Picker;
 
-  constructor(name: string, settings: ServiceConfig, endpoints: readonly Endpoint[]) {
+  constructor(
+    name: string,
+    settings: ServiceConfig,
+    endpoints: readonly Endpoint[],
+    rotation: Rotation = createRotation(),
+  ) {
     this.name = name;
+    this.#rotation = rotation;
     this.#settings = settings;
     this.#picker = roundRobin(endpoints, this.#rotation);
   }

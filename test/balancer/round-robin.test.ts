@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Endpoint, Picker } from '../../src/balancer/picker.js';
-import { createRotation, roundRobin } from '../../src/balancer/round-robin.js';
+import { createRotation, roundRobin, sharedRotation } from '../../src/balancer/round-robin.js';
 
 const none: ReadonlySet<Endpoint> = new Set();
 
@@ -29,6 +29,15 @@ describe('round robin', () => {
         expect([...turns]).toEqual(all.map(({ id }) => [id, rounds]));
       }),
     );
+  });
+
+  it('goes on where another thread has left off', () => {
+    const cells = new Int32Array(new SharedArrayBuffer(4));
+    const [one, other] = [
+      roundRobin(endpoints(3), sharedRotation(cells)),
+      roundRobin(endpoints(3), sharedRotation(cells)),
+    ];
+    expect([pickIds(one, 2), pickIds(other, 3), pickIds(one, 1)]).toEqual([['e0', 'e1'], ['e2', 'e0', 'e1'], ['e2']]);
   });
 
   it('never picks what has been tried, and reaches all that has not', () => {
