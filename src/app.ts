@@ -18,6 +18,7 @@ import { defaultMaxMemory } from './l4/resources.js';
 import type { Log } from './telemetry/logger.js';
 import { PauseLog } from './telemetry/pause-log.js';
 import type { ConnectionRecord } from './telemetry/record.js';
+import { Recorder } from './telemetry/recorder.js';
 import type { ProxyStatus } from './telemetry/status.js';
 import { Telemetry } from './telemetry/telemetry.js';
 import { chooseEngine, type Engine, fixedAtStart } from './workers/engine.js';
@@ -86,7 +87,6 @@ class App implements RunningProxy {
   readonly closed: Promise<void>;
   readonly #log: Log;
   readonly #clock: Clock;
-  readonly #live: LiveConnections;
   readonly #engine: Engine;
   readonly #plane: Plane;
   readonly #telemetry: Telemetry;
@@ -109,13 +109,12 @@ class App implements RunningProxy {
     this.#clock = clock;
     this.#config = config;
     this.#adminExplicit = adminExplicit;
-    this.#live = new LiveConnections(clock);
     this.#telemetry = new Telemetry({
       log,
-      accessLog: config.accessLog,
       clock,
       version: VERSION,
-      live: () => this.#live,
+      open: () => this.#plane.open,
+      collect: (query) => this.#plane.report(query),
       status: () => this.#status(),
     });
     this.#engine = engineOf(config, options);
@@ -158,8 +157,8 @@ class App implements RunningProxy {
   }
 
   async connections(): Promise<readonly ConnectionRecord[]> {
-    const reports = await this.#plane.report(MOST_LISTED);
-    return reports.flatMap(({ connections }) => connections).sort((a, b) => a.startedAt - b.startedAt);
+    const totals = await this.#telemetry.totals({ limit: MOST_LISTED });
+    return totals.connections().toReversed();
   }
 
   async metrics(): Promise<string> {
@@ -245,7 +244,6 @@ class App implements RunningProxy {
       throw error;
     }
     this.#config = config;
-    this.#telemetry.accessLog = config.accessLog;
     this.#log.logger.level = config.log.level;
     this.#version += 1;
     this.#appliedAt = this.#clock.wall();
@@ -258,10 +256,12 @@ class App implements RunningProxy {
     if (this.#engine.name === 'streams') {
       const onBug = (err: unknown): void =>
         log.logger.error({ err }, 'a bug in meshproxy ended a connection; please report it');
+      const live = new LiveConnections(clock);
+      const { accessLog } = config;
       return new LocalPlane({
         clock,
-        live: this.#live,
-        observer: this.#telemetry,
+        live,
+        recorder: new Recorder({ logger: log.logger, accessLog, clock, live: () => live }),
         limits: limitsOf(config),
         onPause,
         onBug,
@@ -276,7 +276,7 @@ class App implements RunningProxy {
       abandon: (owned) => abortOwned(owned, 1),
       onPause,
       onLines: (lines, dropped) => log.forward(lines, dropped),
-      onLast: () => {},
+      onLast: (report) => this.#telemetry.retire(report),
       onDeath: (death) => this.#tellDeath(death),
     });
   }
@@ -340,6 +340,7 @@ class App implements RunningProxy {
 
   #status(): ProxyStatus {
     return {
+      engine: this.engine,
       config: {
         version: this.#version,
         appliedAt: this.#appliedAt,

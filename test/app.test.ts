@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Address, type ConfigInput, createProxy, type EmbeddedProxy } from '../src/index.js';
+import type { Address, ConfigInput, EmbeddedProxy } from '../src/index.js';
 import { startDnsServer } from './fakes/dns-server.js';
+import { ENGINES } from './fakes/engines.js';
 import { connectTo, readAll, readExactly, startServer, type TestServer } from './fakes/net.js';
 
-describe('a running proxy', () => {
+describe.each(ENGINES)('a running proxy on %s', (engine, createProxy) => {
   const cleanups: (() => unknown)[] = [];
   afterEach(async () => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -20,6 +21,7 @@ describe('a running proxy', () => {
 
   async function start(config: ConfigInput): Promise<EmbeddedProxy> {
     const proxy = await createProxy(config);
+    expect(proxy.engine.name).toBe(engine);
     cleanups.push(() => proxy.close());
     return proxy;
   }

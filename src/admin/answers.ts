@@ -1,37 +1,23 @@
 /** What each JSON path answers, made from what the proxy tells of itself. */
 import type { ConnectionRecord } from '../telemetry/record.js';
-import type { Telemetry } from '../telemetry/telemetry.js';
+import type { ConnectionsQuery } from '../telemetry/recorder.js';
+import type { ProxyStatus } from '../telemetry/status.js';
+import type { Totals } from '../telemetry/totals.js';
 import { toMicroseconds } from '../telemetry/words.js';
 import type { AdminSource } from './source.js';
 import type { ConnectionsView, ConnectionView, LatencyView, ServicesView, StatusView } from './views.js';
 
-export interface ConnectionsQuery {
-  readonly limit: number;
-  readonly service?: string;
-  readonly listener?: string;
-}
-
-/** The newest that match, newest first. Every open connection is looked at; only those shown are held. */
-export function connectionsAnswer(telemetry: Telemetry, query: ConnectionsQuery): ConnectionsView {
-  const newest: ConnectionRecord[] = [];
-  let total = 0;
-  for (const record of telemetry.live()) {
-    if (query.service !== undefined && record.service !== query.service) continue;
-    if (query.listener !== undefined && record.listener !== query.listener) continue;
-    // They come oldest first: a ring of the last `limit`.
-    newest[total % query.limit] = record;
-    total += 1;
-  }
-  const split = total % query.limit;
-  const oldestFirst = total > query.limit ? [...newest.slice(split), ...newest.slice(0, split)] : newest;
-  const now = telemetry.clock.now();
-  return { total, connections: oldestFirst.reverse().map((record) => viewOf(record, now)) };
+/** The newest that match, newest first. */
+export function connectionsAnswer(totals: Totals, query: ConnectionsQuery, now: number): ConnectionsView {
+  const newest = totals.connections().slice(0, query.limit);
+  return { total: totals.matching, connections: newest.map((record) => viewOf(record, now)) };
 }
 
 function viewOf(record: ConnectionRecord, now: number): ConnectionView {
   return {
     id: record.id,
     phase: record.phase,
+    worker: record.worker,
     listener: record.listener,
     client: record.client,
     peer: record.peer,
@@ -52,8 +38,8 @@ function viewOf(record: ConnectionRecord, now: number): ConnectionView {
 }
 
 /** Of all services, or of one and then with its curves. */
-export function latencyAnswer(telemetry: Telemetry, service: string | undefined): LatencyView {
-  const all = telemetry.latency();
+export function latencyAnswer(totals: Totals, service: string | undefined): LatencyView {
+  const all = totals.latency();
   if (service === undefined) return { services: all.map((entry) => ({ ...entry })) };
   const services = all
     .filter((entry) => entry.service === service)
@@ -62,31 +48,25 @@ export function latencyAnswer(telemetry: Telemetry, service: string | undefined)
       return {
         service,
         steps: {
-          connect: connect && { ...connect, curve: [...telemetry.latencyCurve(service, 'connect')] },
-          firstByte: firstByte && { ...firstByte, curve: [...telemetry.latencyCurve(service, 'firstByte')] },
-          duration: duration && { ...duration, curve: [...telemetry.latencyCurve(service, 'duration')] },
+          connect: connect && { ...connect, curve: [...totals.latencyCurve(service, 'connect')] },
+          firstByte: firstByte && { ...firstByte, curve: [...totals.latencyCurve(service, 'firstByte')] },
+          duration: duration && { ...duration, curve: [...totals.latencyCurve(service, 'duration')] },
         },
       };
     });
   return { services };
 }
 
-export function servicesAnswer(telemetry: Telemetry): ServicesView {
-  const active = new Map<string, number>();
-  const key = (service: string, endpoint: string): string => JSON.stringify([service, endpoint]);
-  for (const { service, endpoint } of telemetry.live()) {
-    if (service === undefined || endpoint === undefined) continue;
-    active.set(key(service, endpoint), (active.get(key(service, endpoint)) ?? 0) + 1);
-  }
-  const services = telemetry.status().services.map(({ name, endpoints, upstreams }) => ({
+export function servicesAnswer(totals: Totals, status: ProxyStatus): ServicesView {
+  const services = status.services.map(({ name, endpoints, upstreams }) => ({
     name,
     upstreams: upstreams.map((upstream) => ({ ...upstream })),
     endpoints: endpoints.map(({ id, addresses }) => {
-      const { connected = 0, failed = 0, lastFailure } = telemetry.attempts(name, id) ?? {};
+      const { connected = 0, failed = 0, lastFailure } = totals.attemptsAt(name, id) ?? {};
       return {
         id,
         addresses: [...addresses],
-        active: active.get(key(name, id)) ?? 0,
+        active: totals.active(name, id),
         connected,
         failed,
         lastFailure: lastFailure && { ...lastFailure, at: isoTime(lastFailure.at) },
@@ -96,9 +76,9 @@ export function servicesAnswer(telemetry: Telemetry): ServicesView {
   return { services };
 }
 
-export function statusAnswer({ telemetry, readiness }: AdminSource): StatusView {
-  const { config, listeners } = telemetry.status();
-  const traffic = telemetry.traffic();
+export function statusAnswer(totals: Totals, { telemetry, readiness }: AdminSource): StatusView {
+  const { config, engine, listeners } = telemetry.status();
+  const traffic = totals.traffic();
   const ready = readiness();
   const cpu = process.cpuUsage();
   return {
@@ -113,6 +93,8 @@ export function statusAnswer({ telemetry, readiness }: AdminSource): StatusView 
       appliedAt: isoTime(config.appliedAt),
       refused: config.refused && { at: isoTime(config.refused.at), error: config.refused.error },
     },
+    engine: { ...engine },
+    workers: [...totals.workers].map(([worker, traffic]) => ({ worker, ...traffic })),
     memoryBytes: process.memoryUsage.rss(),
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     listeners: listeners.map((listener) => {

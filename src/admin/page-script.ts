@@ -64,6 +64,13 @@ const ago = (iso) => time(Math.max(0, Date.now() - Date.parse(iso))) + ' ago';
 
 // ---- the head: state, and what it costs
 
+// As in "native, 2 workers with 10 + 12 open": that no worker has more than its share can be seen at once.
+function engineText({ engine, workers }) {
+  if (engine.name !== 'native') return engine.name;
+  const open = workers.map(({ active }) => active).join(' + ');
+  return 'native, ' + engine.workers + (engine.workers === 1 ? ' worker with ' : ' workers with ') + open + ' open';
+}
+
 function drawHead(status) {
   const kinds = { ready: 'good', draining: 'warn', starting: 'warn' };
   byId('state').replaceChildren(pill(kinds[status.state], status.state));
@@ -72,6 +79,7 @@ function drawHead(status) {
   byId('facts').replaceChildren(
     fact('version', status.version),
     fact('up', time(Date.now() - Date.parse(status.startedAt))),
+    fact('engine', engineText(status)),
     fact('configuration', 'v' + status.config.version + ', ' + ago(status.config.appliedAt)),
     fact('memory', bytes(status.memoryBytes)),
     fact('CPU', history.cpu.length === 0 ? '–' : rounded(history.cpu.at(-1)) + ' %'),

@@ -27,10 +27,7 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['/metrics', { method: 'GET', about: 'for Prometheus', answer: ({ telemetry }) => metrics(telemetry) }],
   ['/healthz', { method: 'GET', about: 'is the process alive?', answer: () => text(200, 'ok') }],
   ['/readyz', { method: 'GET', about: 'are new connections welcome?', answer: (source) => readyz(source) }],
-  [
-    '/status',
-    { method: 'GET', about: 'listeners, state and versions', answer: (source) => json(statusAnswer(source)) },
-  ],
+  ['/status', { method: 'GET', about: 'listeners, state and versions', answer: status }],
   [
     '/connections',
     {
@@ -41,14 +38,19 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
   ],
   [
     '/services',
-    { method: 'GET', about: 'endpoints of each service', answer: ({ telemetry }) => json(servicesAnswer(telemetry)) },
+    {
+      method: 'GET',
+      about: 'endpoints of each service',
+      answer: async ({ telemetry }) => json(servicesAnswer(await telemetry.totals(), telemetry.status())),
+    },
   ],
   [
     '/latency',
     {
       method: 'GET',
       about: 'percentiles, in microseconds; ?service= for its curves too',
-      answer: ({ telemetry }, query) => json(latencyAnswer(telemetry, query.get('service') ?? undefined)),
+      answer: async ({ telemetry }, query) =>
+        json(latencyAnswer(await telemetry.totals(), query.get('service') ?? undefined)),
     },
   ],
   ['/config', { method: 'GET', about: 'the configuration in force', answer: (source) => json(configAnswer(source)) }],
@@ -94,24 +96,23 @@ function readyz({ readiness }: AdminSource): Answer {
   return state.kind === 'ready' ? text(200, 'ready') : text(503, `${state.kind}: ${state.reason}`);
 }
 
-function connections(telemetry: AdminSource['telemetry'], query: URLSearchParams): Answer {
+async function status(source: AdminSource): Promise<Answer> {
+  return json(statusAnswer(await source.telemetry.totals(), source));
+}
+
+async function connections(telemetry: AdminSource['telemetry'], query: URLSearchParams): Promise<Answer> {
   const asked = query.get('limit') ?? String(LIMIT.default);
   const limit = /^\d{1,5}$/.test(asked) ? Number(asked) : 0;
   if (limit < 1 || limit > LIMIT.most) return text(400, `limit is a number from 1 to ${LIMIT.most}`);
   const service = query.get('service');
   const listener = query.get('listener');
-  return json(
-    connectionsAnswer(telemetry, {
-      limit,
-      ...(service !== null && { service }),
-      ...(listener !== null && { listener }),
-    }),
-  );
+  const asking = { limit, ...(service !== null && { service }), ...(listener !== null && { listener }) };
+  return json(connectionsAnswer(await telemetry.totals(asking), asking, telemetry.clock.now()));
 }
 
 function drain(source: AdminSource): Answer {
   return {
-    ...json({ draining: true, connections: [...source.telemetry.live()].length }, 202),
+    ...json({ draining: true, connections: source.telemetry.open() }, 202),
     afterwards: () => source.drain(),
   };
 }

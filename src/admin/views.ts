@@ -21,6 +21,8 @@ const attempt = z.object({
 export const connectionView = z.object({
   id: z.string(),
   phase: z.string(),
+  /** The number of the thread that carries it, where there are several. */
+  worker: count.optional(),
   listener: z.string(),
   client: z.string(),
   peer: z.string(),
@@ -116,6 +118,15 @@ export const statusView = z.object({
     /** The last reload was refused: when and why. */
     refused: z.object({ at: time, error: z.string() }).optional(),
   }),
+  engine: z.object({
+    name: z.enum(['native', 'streams']),
+    workers: count,
+    /** Why it is `streams`, where nobody asked for that. */
+    why: z.string().optional(),
+    deaths: count,
+  }),
+  /** With the engine `native`: what each worker took since the start, and has open. */
+  workers: z.array(z.object({ worker: count, opened: count, active: count })),
   memoryBytes: count,
   cpuSeconds: z.number(),
   listeners: z.array(

@@ -9,7 +9,7 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Monotonic milliseconds with a fraction, from an arbitrary origin. For durations. */
+  /** Monotonic milliseconds with a fraction, from an arbitrary origin, the same in all threads. For durations. */
   now(): number;
   /** Milliseconds since 1970. For people and for logs; it may jump. */
   wall(): number;
@@ -20,8 +20,11 @@ export interface Clock {
 /** The longest delay a Node timer takes; past it, it would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** Each thread's `performance.now` counts from its own start; the system's monotonic clock is the same for all of them. */
+const THREAD_STARTED_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now: () => THREAD_STARTED_MS + performance.now(),
   wall: () => Date.now(),
   after(delayMs, action) {
     const timer = setTimeout(action, Math.min(delayMs, MAX_TIMER_MS));

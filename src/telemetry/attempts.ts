@@ -1,5 +1,5 @@
 /** What became of attempts to reach each endpoint: counted for the metrics, and the last failure kept for people. */
-import type { Clock } from '../core/clock.js';
+import { type Clock, systemClock } from '../core/clock.js';
 import type { Attempt } from './record.js';
 
 /** Endpoints told apart, in all services together; any more share `OTHER`. Every one is two series to whoever stores the metrics. */
@@ -19,14 +19,22 @@ export interface EndpointAttempts {
   readonly lastFailure?: Failure;
 }
 
+/** Plain data. */
+export type AttemptsSnapshot = readonly {
+  readonly service: string;
+  readonly endpoint: string;
+  readonly attempts: EndpointAttempts;
+}[];
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 export class AttemptBook {
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'wall'>;
   readonly #services = new Map<string, Map<string, Mutable<EndpointAttempts>>>();
   #size = 0;
 
-  constructor(clock: Clock) {
+  /** @param clock the system's, but for tests */
+  constructor(clock: Pick<Clock, 'wall'> = systemClock) {
     this.#clock = clock;
   }
 
@@ -38,6 +46,21 @@ export class AttemptBook {
     }
     entry.failed += 1;
     entry.lastFailure = { at: this.#clock.wall(), address: attempt.address, error: attempt.error };
+  }
+
+  snapshot(): AttemptsSnapshot {
+    return [...this].map(({ service, endpoint, attempts }) => ({ service, endpoint, attempts: { ...attempts } }));
+  }
+
+  /** Adds what others have counted; of the failures the latest stays. */
+  add(others: AttemptsSnapshot): void {
+    for (const { service, endpoint, attempts } of others) {
+      const entry = this.#entry(service, endpoint);
+      entry.connected += attempts.connected;
+      entry.failed += attempts.failed;
+      const { lastFailure } = attempts;
+      if (lastFailure && (!entry.lastFailure || lastFailure.at > entry.lastFailure.at)) entry.lastFailure = lastFailure;
+    }
   }
 
   of(service: string, endpoint: string): EndpointAttempts | undefined {

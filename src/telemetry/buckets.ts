@@ -1,3 +1,9 @@
+/** Plain data. */
+export interface BucketsSnapshot {
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
 /**
  * A histogram in Prometheus' sense: how many values were at most as large as each bound.
  *
@@ -20,6 +26,16 @@ export class Buckets {
     const bucket = index === -1 ? this.#bounds.length : index;
     this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
     this.#sum += value;
+  }
+
+  snapshot(): BucketsSnapshot {
+    return { counts: [...this.#counts], sum: this.#sum };
+  }
+
+  /** Adds what others with the same bounds have observed. */
+  add({ counts, sum }: BucketsSnapshot): void {
+    for (const [index, count] of counts.entries()) this.#counts[index] = (this.#counts[index] ?? 0) + count;
+    this.#sum += sum;
   }
 
   /** The lines of the text exposition format, version 0.0.4. `labels` as they stand between braces, escaped. */

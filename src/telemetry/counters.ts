@@ -1,7 +1,7 @@
 /** Plain counters that the data plane's events are added to, without a label hashed; the metrics copy them when asked. */
-import { Buckets } from './buckets.js';
+import { Buckets, type BucketsSnapshot } from './buckets.js';
 import type { ConnectionRecord, Ending, Refusal } from './record.js';
-import type { ProxyStatus } from './status.js';
+import type { Configured } from './status.js';
 
 /** Connections of one listener to one service; the service is '' for those that ended before it was known. */
 export class RouteCounters {
@@ -56,6 +56,29 @@ const BOUNDS = {
   /** From one request to a pooled database connection's day: powers of ten, then minutes and hours. */
   duration: [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 21_600, 86_400],
 } as const;
+
+/** Plain data: what one thread has counted, or several together. */
+export interface CountersSnapshot {
+  readonly listeners: readonly {
+    readonly name: string;
+    readonly opened: number;
+    readonly active: number;
+    readonly refused: readonly (readonly [Refusal, number])[];
+    readonly routes: readonly {
+      readonly service: string;
+      readonly closed: readonly (readonly [Ending, number])[];
+      /** As last shown: with those of live connections. */
+      readonly received: number;
+      readonly sent: number;
+    }[];
+  }[];
+  readonly times: readonly {
+    readonly service: string;
+    readonly connect: BucketsSnapshot;
+    readonly firstByte: BucketsSnapshot;
+    readonly duration: BucketsSnapshot;
+  }[];
+}
 
 export class Counters {
   readonly listeners = new Map<string, ListenerCounters>();
@@ -133,8 +156,50 @@ export class Counters {
     }
   }
 
+  /** As it was last shown. */
+  snapshot(): CountersSnapshot {
+    return {
+      listeners: [...this.listeners].map(([name, { opened, active, refused, routes }]) => ({
+        ...{ name, opened, active, refused: [...refused] },
+        routes: [...routes].map(([service, { closed, receivedShown, sentShown }]) => ({
+          ...{ service, closed: [...closed], received: receivedShown, sent: sentShown },
+        })),
+      })),
+      times: [...this.times].map(([service, { connect, firstByte, duration }]) => ({
+        service,
+        connect: connect.snapshot(),
+        firstByte: firstByte.snapshot(),
+        duration: duration.snapshot(),
+      })),
+    };
+  }
+
+  /** Adds what others have counted; it is shown at once. */
+  add({ listeners, times }: CountersSnapshot): void {
+    for (const { name, opened, active, refused, routes } of listeners) {
+      const listener = this.listener(name);
+      listener.opened += opened;
+      listener.active += active;
+      addTo(listener.refused, refused);
+      for (const { service, closed, received, sent } of routes) {
+        const route = routeOf(listener, service);
+        addTo(route.closed, closed);
+        route.received += received;
+        route.sent += sent;
+        route.receivedShown += received;
+        route.sentShown += sent;
+      }
+    }
+    for (const { service, connect, firstByte, duration } of times) {
+      const mine = this.timesOf(service);
+      mine.connect.add(connect);
+      mine.firstByte.add(firstByte);
+      mine.duration.add(duration);
+    }
+  }
+
   /** Starts what is configured at zero, and forgets what is neither configured nor alive. */
-  follow(status: ProxyStatus, isWanted: (service: string) => boolean): void {
+  follow(status: Configured, isWanted: (service: string) => boolean): void {
     for (const { name, service } of status.listeners) routeOf(this.listener(name), service);
     const configured = new Set(status.listeners.map(({ name }) => name));
     for (const [name, { active, routes }] of this.listeners) {
@@ -144,6 +209,10 @@ export class Counters {
     for (const { name } of status.services) this.timesOf(name);
     for (const service of this.times.keys()) if (!isWanted(service)) this.times.delete(service);
   }
+}
+
+function addTo<K>(counts: Map<K, number>, others: readonly (readonly [K, number])[]): void {
+  for (const [key, count] of others) counts.set(key, (counts.get(key) ?? 0) + count);
 }
 
 function routeOf(listener: ListenerCounters, service: string): RouteCounters {

@@ -4,7 +4,7 @@
  * High dynamic range histograms: 1 % exact from a microsecond to a day, in some kilobytes each, made when there is
  * a first value. Windows turn when they are next written to or read: no timer.
  */
-import { build, type Histogram } from 'hdr-histogram-js';
+import { build, type JsHistogram } from 'hdr-histogram-js';
 import type { Clock } from '../core/clock.js';
 
 /** What is measured; `STEPS` has what each means. */
@@ -55,9 +55,25 @@ const WINDOW_MS = 60_000;
 /** Where the curve is drawn: closer towards the end, as the tail is what people look at. */
 const CURVE = [0, 10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 100];
 
+/** Plain data: values and how often each occurred, by turns. */
+export interface SampleSnapshot {
+  readonly values: readonly number[];
+  readonly sum: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Plain data: what one thread has measured. */
+export type LatencySnapshot = readonly {
+  readonly service: string;
+  readonly step: Step;
+  readonly sinceStart: SampleSnapshot;
+  readonly recent: SampleSnapshot;
+}[];
+
 /** Values of one step. Count, sum and extremes are exact, and cost nothing to read: the histogram would walk all its buckets for them. */
 class Sample {
-  readonly #histogram: Histogram;
+  readonly #histogram: JsHistogram;
   #sum = 0;
   #min = Number.POSITIVE_INFINITY;
   #max = 0;
@@ -68,7 +84,8 @@ class Sample {
       bitBucketSize: counterBits,
       autoResize: true,
       highestTrackableValue: START_US,
-    });
+      // `build` makes one in WebAssembly only where that was initialized, which is nowhere here.
+    }) as JsHistogram;
   }
 
   get count(): number {
@@ -87,6 +104,26 @@ class Sample {
     this.#sum += other.#sum;
     this.#min = Math.min(this.#min, other.#min);
     this.#max = Math.max(this.#max, other.#max);
+  }
+
+  snapshot(): SampleSnapshot {
+    const histogram = this.#histogram;
+    const values: number[] = [];
+    for (let index = 0; index < histogram.countsArrayLength; index += 1) {
+      const count = histogram.getCountAtIndex(index);
+      if (count > 0) values.push(histogram.valueFromIndex(index), count);
+    }
+    return { values, sum: this.#sum, min: this.#min, max: this.#max };
+  }
+
+  /** Adds what another one has recorded, exactly: equal values fall into equal buckets. */
+  addSnapshot({ values, sum, min, max }: SampleSnapshot): void {
+    for (let index = 0; index < values.length; index += 2) {
+      this.#histogram.recordValueWithCount(values[index] ?? 0, values[index + 1] ?? 0);
+    }
+    this.#sum += sum;
+    this.#min = Math.min(this.#min, min);
+    this.#max = Math.max(this.#max, max);
   }
 
   /** The upper end of what the histogram cannot tell apart, and never outside of what was recorded. */
@@ -167,15 +204,16 @@ export class LatencyBook {
     this.#windows(service, step).record(this.#slot(), us);
   }
 
-  summaries(): readonly ServiceLatency[] {
-    return [...this.#services].map(([service, steps]) => ({ service, steps: this.#summarize(steps) }));
-  }
-
-  /** The percentile curve since the start; empty where nothing was measured. */
-  curve(service: string, step: Step): readonly CurvePoint[] {
-    const sample = this.#services.get(service)?.get(step)?.sinceStart();
-    if (sample === undefined) return [];
-    return CURVE.map((percentile) => ({ percentile, us: sample.at(percentile) }));
+  snapshot(): LatencySnapshot {
+    const slot = this.#slot();
+    return [...this.#services].flatMap(([service, steps]) =>
+      [...steps].map(([step, windows]) => ({
+        service,
+        step,
+        recent: windows.recent(slot).snapshot(),
+        sinceStart: windows.sinceStart().snapshot(),
+      })),
+    );
   }
 
   /** Forgets every service that `isWanted` does not know. */
@@ -183,15 +221,6 @@ export class LatencyBook {
     for (const service of this.#services.keys()) {
       if (!isWanted(service)) this.#services.delete(service);
     }
-  }
-
-  #summarize(steps: ReadonlyMap<Step, Windows>): StepLatency {
-    const entries = [...steps].map(([step, windows]) => {
-      const recent = windows.recent(this.#slot());
-      const sinceStart = windows.sinceStart().summary();
-      return [step, recent.count === 0 ? { sinceStart } : { sinceStart, recent: recent.summary() }] as const;
-    });
-    return Object.fromEntries(entries);
   }
 
   #windows(service: string, step: Step): Windows {
@@ -210,5 +239,57 @@ export class LatencyBook {
 
   #slot(): number {
     return Math.floor(this.#clock.now() / WINDOW_MS);
+  }
+}
+
+/** Of a thread that has ended: what it measured last was recent then. */
+export function withoutRecent(snapshot: LatencySnapshot): LatencySnapshot {
+  const none = new Sample(32).snapshot();
+  return snapshot.map((entry) => ({ ...entry, recent: none }));
+}
+
+/** What several threads have measured together. */
+export class LatencyTotals {
+  readonly #services = new Map<string, Map<Step, { readonly sinceStart: Sample; readonly recent: Sample }>>();
+
+  add(snapshot: LatencySnapshot): void {
+    for (const { service, step, sinceStart, recent } of snapshot) {
+      const steps = this.#services.get(service) ?? new Map();
+      this.#services.set(service, steps);
+      const samples = steps.get(step) ?? { sinceStart: new Sample(64), recent: new Sample(64) };
+      steps.set(step, samples);
+      samples.sinceStart.addSnapshot(sinceStart);
+      samples.recent.addSnapshot(recent);
+    }
+  }
+
+  snapshot(): LatencySnapshot {
+    return [...this.#services].flatMap(([service, steps]) =>
+      [...steps].map(([step, { sinceStart, recent }]) => ({
+        ...{ service, step, sinceStart: sinceStart.snapshot(), recent: recent.snapshot() },
+      })),
+    );
+  }
+
+  summaries(): readonly ServiceLatency[] {
+    return [...this.#services].map(([service, steps]) => {
+      const entries = [...steps].map(([step, samples]) => {
+        const sinceStart = samples.sinceStart.summary();
+        return [step, samples.recent.count === 0 ? { sinceStart } : { sinceStart, recent: samples.recent.summary() }];
+      });
+      return { service, steps: Object.fromEntries(entries) as StepLatency };
+    });
+  }
+
+  /** The percentile curve since the start; empty where nothing was measured. */
+  curve(service: string, step: Step): readonly CurvePoint[] {
+    const sample = this.#services.get(service)?.get(step)?.sinceStart;
+    if (sample === undefined) return [];
+    return CURVE.map((percentile) => ({ percentile, us: sample.at(percentile) }));
+  }
+
+  /** Forgets every service that `isWanted` does not know. */
+  prune(isWanted: (service: string) => boolean): void {
+    for (const service of this.#services.keys()) if (!isWanted(service)) this.#services.delete(service);
   }
 }

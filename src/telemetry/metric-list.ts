@@ -1,13 +1,12 @@
 /** Every metric that is exported: its name, which stays as it is, what it means, and where its value is read. `docs/metrics.md` is made of this. */
-import type { AttemptBook } from './attempts.js';
-import type { Counters, RouteCounters, ServiceTimes } from './counters.js';
+import type { RouteCounters, ServiceTimes } from './counters.js';
 import type { ProcessUsage } from './process-usage.js';
 import type { ProxyStatus } from './status.js';
+import type { Totals } from './totals.js';
 
 /** Everything that a scrape shows, at one moment. */
 export interface MetricsView {
-  readonly counters: Counters;
-  readonly attempts: AttemptBook;
+  readonly totals: Totals;
   readonly status: ProxyStatus;
   readonly usage: ProcessUsage;
   readonly logLinesDropped: number;
@@ -41,7 +40,7 @@ const connections: readonly MetricSpec[] = [
     type: 'counter',
     labels: ['listener'],
     help: 'Connections accepted.',
-    read: ({ counters }) => rows(counters.listeners, (listener, { opened }) => [{ listener }, opened]),
+    read: ({ totals: { counters } }) => rows(counters.listeners, (listener, { opened }) => [{ listener }, opened]),
   },
   {
     name: 'meshproxy_connections_closed_total',
@@ -59,14 +58,14 @@ const connections: readonly MetricSpec[] = [
     type: 'gauge',
     labels: ['listener'],
     help: 'Connections open now.',
-    read: ({ counters }) => rows(counters.listeners, (listener, { active }) => [{ listener }, active]),
+    read: ({ totals: { counters } }) => rows(counters.listeners, (listener, { active }) => [{ listener }, active]),
   },
   {
     name: 'meshproxy_connections_refused_total',
     type: 'counter',
     labels: ['listener', 'reason'],
     help: 'Connections turned away at once, by why: a limit was reached, or the proxy is shutting down.',
-    *read({ counters }) {
+    *read({ totals: { counters } }) {
       for (const [listener, { refused }] of counters.listeners) {
         for (const [reason, count] of refused) yield [{ listener, reason }, count];
       }
@@ -91,7 +90,7 @@ const connections: readonly MetricSpec[] = [
     type: 'counter',
     labels: ['service', 'endpoint', 'result'],
     help: 'Attempts to connect to an endpoint; result is connected or failed. The first 1000 endpoints are told apart, any more are "other".',
-    *read({ attempts }) {
+    *read({ totals: { attempts } }) {
       for (const {
         service,
         endpoint,
@@ -240,7 +239,45 @@ const processMetrics: readonly MetricSpec[] = [
   },
 ];
 
-export const METRICS: readonly MetricSpec[] = [...connections, ...configuration, ...processMetrics];
+const engine: readonly MetricSpec[] = [
+  {
+    name: 'meshproxy_engine_info',
+    type: 'gauge',
+    labels: ['engine'],
+    help: 'Always 1; the label says what moves the bytes: native or streams.',
+    read: ({ status }) => [[{ engine: status.engine.name }, 1]],
+  },
+  {
+    name: 'meshproxy_workers',
+    type: 'gauge',
+    labels: [],
+    help: 'Threads that carry connections.',
+    read: ({ status }) => one(status.engine.workers),
+  },
+  {
+    name: 'meshproxy_worker_deaths_total',
+    type: 'counter',
+    labels: [],
+    help: 'Workers that have died; each was replaced, and its connections were reset.',
+    read: ({ status }) => one(status.engine.deaths),
+  },
+  {
+    name: 'meshproxy_worker_accepted_total',
+    type: 'counter',
+    labels: ['worker'],
+    help: 'Connections that each worker took; there are no such series with the engine streams.',
+    read: ({ totals }) => rows(totals.workers, (worker, { opened }) => [{ worker: String(worker) }, opened]),
+  },
+  {
+    name: 'meshproxy_worker_connections',
+    type: 'gauge',
+    labels: ['worker'],
+    help: 'Connections that each worker has open now.',
+    read: ({ totals }) => rows(totals.workers, (worker, { active }) => [{ worker: String(worker) }, active]),
+  },
+];
+
+export const METRICS: readonly MetricSpec[] = [...connections, ...engine, ...configuration, ...processMetrics];
 
 export const HISTOGRAMS: readonly HistogramSpec[] = [
   {
@@ -274,7 +311,9 @@ function* rows<K, V>(entries: Iterable<readonly [K, V]>, row: (key: K, value: V)
   for (const [key, value] of entries) yield row(key, value);
 }
 
-function* routesOf({ counters }: MetricsView): Generator<[{ listener: string; service: string }, RouteCounters]> {
+function* routesOf({
+  totals: { counters },
+}: MetricsView): Generator<[{ listener: string; service: string }, RouteCounters]> {
   for (const [listener, { routes }] of counters.listeners) {
     for (const [service, route] of routes) yield [{ listener, service }, route];
   }

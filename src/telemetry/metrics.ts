@@ -24,7 +24,7 @@ function register({ name, help, labels, type }: MetricSpec, registry: Registry):
   return type === 'counter' ? new Counter(settings) : new Gauge(settings);
 }
 
-function expose(spec: HistogramSpec, { counters }: MetricsView): string {
+function expose(spec: HistogramSpec, { totals: { counters } }: MetricsView): string {
   const lines = [`# HELP ${spec.name} ${spec.help}`, `# TYPE ${spec.name} histogram`];
   for (const [service, times] of counters.times) {
     lines.push(...spec.read(times).lines(spec.name, `service="${escapeLabel(service)}"`));

@@ -64,6 +64,8 @@ export interface ConnectionRecord {
   /** Unique over processes and restarts. */
   readonly id: string;
   readonly listener: string;
+  /** The number of the thread that carries it, where there are several. */
+  readonly worker?: number;
   /** Wall clock when it was accepted, ms since 1970. */
   readonly openedAt: number;
   /** The same moment on the monotonic clock, ms; what durations are counted from. */

@@ -39,7 +39,25 @@ export interface ConfigStatus {
   readonly refused?: { readonly at: number; readonly error: string };
 }
 
+/** What is configured, of all that is counted: the rest is forgotten once nothing of it lives. */
+export interface Configured {
+  readonly listeners: readonly { readonly name: string; readonly service: string }[];
+  readonly services: readonly { readonly name: string; readonly endpoints: readonly { readonly id: string }[] }[];
+}
+
+/** What moves the bytes. */
+export interface EngineStatus {
+  readonly name: 'native' | 'streams';
+  /** Data threads; with `streams` that one is the main thread. */
+  readonly workers: number;
+  /** Why it is `streams`, where nobody asked for that. */
+  readonly why?: string;
+  /** Workers that have died since the start, and were replaced. */
+  readonly deaths: number;
+}
+
 export interface ProxyStatus {
+  readonly engine: EngineStatus;
   readonly config: ConfigStatus;
   readonly listeners: readonly ListenerStatus[];
   readonly services: readonly ServiceStatus[];

@@ -1,91 +1,76 @@
-/** All that is told of connections: the one `Observer` of a running proxy. It writes the access log, counts and measures. */
+/** All that a running proxy tells of itself: it asks the data threads, and adds up. */
 import type { Clock } from '../core/clock.js';
-import { type AccessLog, accessLine, isLogged } from './access-log.js';
-import { AttemptBook, type EndpointAttempts, OTHER } from './attempts.js';
-import { Counters, type Traffic } from './counters.js';
-import { type CurvePoint, LatencyBook, type ServiceLatency, type Step } from './latency.js';
+import { AttemptBook } from './attempts.js';
+import { Counters } from './counters.js';
+import { LatencyTotals, withoutRecent } from './latency.js';
 import type { Log } from './logger.js';
 import { Metrics } from './metrics.js';
 import { readProcessUsage } from './process-usage.js';
-import type { Attempt, ConnectionRecord, Observer, Refusal } from './record.js';
-import { RefusalLog } from './refusal-log.js';
+import type { Ending } from './record.js';
+import type { ConnectionsQuery, ThreadReport } from './recorder.js';
 import type { ProxyStatus } from './status.js';
+import { Totals } from './totals.js';
 
 export interface TelemetryOptions {
   readonly log: Log;
-  readonly accessLog: AccessLog;
   readonly clock: Clock;
   /** Of the program: `0.1.0`. */
   readonly version: string;
-  /** Every connection that was opened and has not ended, oldest first. */
-  live(): Iterable<ConnectionRecord>;
+  /** Connections open now. */
+  open(): number;
+  /** One report of each data thread; of one that does not answer in time, its last. */
+  collect(query?: ConnectionsQuery): Promise<readonly ThreadReport[]>;
   status(): ProxyStatus;
 }
 
-export class Telemetry implements Observer {
+/** Connections whose thread died were reset with it, and had no time to say so. */
+const LOST: Ending = 'internal-error';
+
+export class Telemetry {
   readonly version: string;
   /** ms since 1970. */
   readonly startedAt: number;
-  readonly live: () => Iterable<ConnectionRecord>;
-  readonly status: () => ProxyStatus;
-  /** May be set while connections run: it counts for those that end afterwards. */
-  accessLog: AccessLog;
   readonly clock: Clock;
   readonly log: Log;
-  readonly #refusals: RefusalLog;
-  readonly #counters = new Counters();
-  readonly #attempts: AttemptBook;
-  readonly #latency: LatencyBook;
+  readonly open: () => number;
+  readonly status: () => ProxyStatus;
+  readonly #collect: (query?: ConnectionsQuery) => Promise<readonly ThreadReport[]>;
   readonly #metrics = new Metrics();
+  /** By worker: the last that was known of threads that have ended. What was counted stays counted. */
+  readonly #retired = new Map<number | undefined, ThreadReport>();
 
   constructor(options: TelemetryOptions) {
     this.version = options.version;
     this.clock = options.clock;
     this.startedAt = options.clock.wall();
-    this.live = () => options.live();
-    this.status = () => options.status();
-    this.accessLog = options.accessLog;
     this.log = options.log;
-    this.#refusals = new RefusalLog(options.log.logger, options.clock);
-    this.#attempts = new AttemptBook(options.clock);
-    this.#latency = new LatencyBook(options.clock);
+    this.open = () => options.open();
+    this.status = () => options.status();
+    this.#collect = (query) => options.collect(query);
   }
 
-  opened(record: ConnectionRecord): void {
-    this.#counters.opened(record);
+  /** A thread has ended: its connections are gone, its counts stay. */
+  retire(report: ThreadReport): void {
+    const before = this.#retired.get(report.worker);
+    const last = finished(report);
+    this.#retired.set(report.worker, before === undefined ? last : joined(before, last));
   }
 
-  refused(listener: string, reason: Refusal): void {
-    this.#counters.refused(listener, reason);
-    this.#refusals.refused(listener, reason);
-  }
-
-  attempted(service: string, attempt: Attempt): void {
-    this.#attempts.attempted(service, attempt);
-    if (attempt.error !== undefined) return;
-    this.#counters.connected(service, attempt.durationMs);
-    this.#latency.record(service, 'connect', attempt.durationMs);
-  }
-
-  ended(record: ConnectionRecord): void {
-    this.#counters.ended(record);
-    const { service, firstByteMs, durationMs } = record;
-    if (service !== undefined) {
-      if (firstByteMs !== undefined) this.#latency.record(service, 'firstByte', firstByteMs);
-      if (durationMs !== undefined) this.#latency.record(service, 'duration', durationMs);
-    }
-    this.#writeAccessLine(record);
+  /** What is known at this moment, with the connections that `query` asks for. */
+  async totals(query?: ConnectionsQuery): Promise<Totals> {
+    const totals = new Totals();
+    for (const report of await this.#collect(query)) totals.add(report);
+    for (const report of this.#retired.values()) totals.add(report);
+    totals.follow(this.status());
+    return totals;
   }
 
   /** For Prometheus, in its text format. */
   async metrics(): Promise<{ readonly contentType: string; readonly text: string }> {
-    const usage = await readProcessUsage();
-    const status = this.#forgetWhatIsGone();
-    this.#counters.show(this.live());
+    const [usage, totals] = await Promise.all([readProcessUsage(), this.totals()]);
     const text = await this.#metrics.text({
-      counters: this.#counters,
-      attempts: this.#attempts,
-      status,
+      totals,
+      status: this.status(),
       usage,
       logLinesDropped: this.log.dropped(),
       version: this.version,
@@ -93,52 +78,27 @@ export class Telemetry implements Observer {
     });
     return { contentType: this.#metrics.contentType, text };
   }
+}
 
-  latency(): readonly ServiceLatency[] {
-    this.#forgetWhatIsGone();
-    return this.#latency.summaries();
-  }
+function finished(report: ThreadReport): ThreadReport {
+  const listeners = report.counters.listeners.map((listener) => {
+    if (listener.active === 0) return listener;
+    const lost = { service: '', closed: [[LOST, listener.active]] as const, received: 0, sent: 0 };
+    return { ...listener, active: 0, routes: [...listener.routes, lost] };
+  });
+  const counters = { ...report.counters, listeners };
+  return { ...report, counters, latency: withoutRecent(report.latency), active: [], matching: 0, connections: [] };
+}
 
-  latencyCurve(service: string, step: Step): readonly CurvePoint[] {
-    return this.#latency.curve(service, step);
+/** Two threads that had one place after each other. */
+function joined(one: ThreadReport, other: ThreadReport): ThreadReport {
+  const counters = new Counters();
+  const attempts = new AttemptBook();
+  const latency = new LatencyTotals();
+  for (const report of [one, other]) {
+    counters.add(report.counters);
+    attempts.add(report.attempts);
+    latency.add(report.latency);
   }
-
-  /** What became of attempts to reach an endpoint; `undefined` where there were none. */
-  attempts(service: string, endpoint: string): EndpointAttempts | undefined {
-    return this.#attempts.of(service, endpoint);
-  }
-
-  /** What listeners carried since the start, by name. */
-  traffic(): ReadonlyMap<string, Traffic> {
-    this.#forgetWhatIsGone();
-    this.#counters.show(this.live());
-    return new Map([...this.#counters.listeners].map(([name, listener]) => [name, listener.traffic()]));
-  }
-
-  #writeAccessLine(record: ConnectionRecord): void {
-    if (!isLogged(this.accessLog, record)) return;
-    const { level, message, fields } = accessLine(record);
-    this.log.logger[level]({ connection: fields }, message);
-  }
-
-  /** A reload took it away, and no connection that lives is left of it. Done when somebody looks: nothing else needs it. */
-  #forgetWhatIsGone(): ProxyStatus {
-    const status = this.status();
-    const wanted = new Map<string, Set<string>>();
-    for (const { name, endpoints } of status.services) wanted.set(name, new Set(endpoints.map(({ id }) => id)));
-    for (const { service, endpoint } of this.live()) {
-      if (service === undefined) continue;
-      const endpoints = wanted.get(service) ?? new Set();
-      if (endpoint !== undefined) endpoints.add(endpoint);
-      wanted.set(service, endpoints);
-    }
-    const isWanted = (service: string): boolean => wanted.has(service);
-    this.#counters.follow(status, isWanted);
-    this.#latency.prune(isWanted);
-    this.#attempts.prune((service, endpoint) => {
-      const endpoints = wanted.get(service);
-      return endpoints !== undefined && (endpoint === OTHER || endpoints.has(endpoint));
-    });
-    return status;
-  }
+  return { ...one, counters: counters.snapshot(), attempts: attempts.snapshot(), latency: latency.snapshot() };
 }

@@ -6,16 +6,15 @@ import type { LiveConnections } from '../l4/live.js';
 import { countAllowed } from '../l4/resources.js';
 import { streamsTransport } from '../l4/streams/transport.js';
 import { Tally } from '../l4/tally.js';
-import type { Observer } from '../telemetry/record.js';
+import type { ConnectionsQuery, Recorder, ThreadReport } from '../telemetry/recorder.js';
 import { DataThread } from './data-thread.js';
-import type { Plane, PlaneSetup, PreparedPlane, ThreadReport } from './plane.js';
-import { reportOf } from './report.js';
+import type { Plane, PlaneSetup, PreparedPlane } from './plane.js';
 
 export interface LocalPlaneOptions {
   readonly clock: Clock;
   readonly limits: DataPlaneLimits;
   readonly live: LiveConnections;
-  readonly observer: Observer;
+  readonly recorder: Recorder;
   /** Told when accepting stops for want of descriptors, and when it goes on. */
   onPause(paused: boolean, connections: number): void;
   onBug(error: unknown): void;
@@ -24,14 +23,15 @@ export interface LocalPlaneOptions {
 export class LocalPlane implements Plane {
   readonly deaths = 0;
   readonly #tally = new Tally();
-  readonly #live: LiveConnections;
+  readonly #recorder: Recorder;
   readonly #thread: DataThread;
   #allowed = Number.POSITIVE_INFINITY;
 
   constructor({ onPause, ...options }: LocalPlaneOptions) {
-    this.#live = options.live;
+    this.#recorder = options.recorder;
     this.#thread = new DataThread({
       ...options,
+      observer: options.recorder,
       transport: streamsTransport,
       tally: this.#tally,
       allowed: () => this.#allowed,
@@ -51,6 +51,7 @@ export class LocalPlane implements Plane {
     const { commit, discard } = await this.#thread.prepare(setup);
     return {
       commit: async () => {
+        this.#recorder.accessLog = setup.accessLog;
         await commit();
         this.#allowed = countAllowed(this.open);
       },
@@ -62,8 +63,8 @@ export class LocalPlane implements Plane {
     this.#thread.update(service, endpoints);
   }
 
-  async report(connections: number): Promise<readonly ThreadReport[]> {
-    return [reportOf(this.#live, connections)];
+  async report(query?: ConnectionsQuery): Promise<readonly ThreadReport[]> {
+    return [this.#recorder.report(this.#thread.configured(), query)];
   }
 
   drain(timeoutMs: number): Promise<number> {

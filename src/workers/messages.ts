@@ -4,7 +4,8 @@
  */
 import type { Endpoint } from '../balancer/picker.js';
 import type { BoundSocket } from '../l4/transport.js';
-import type { ListenerSetup, PlaneSetup, ThreadReport } from './plane.js';
+import type { ConnectionsQuery, ThreadReport } from '../telemetry/recorder.js';
+import type { ListenerSetup, PlaneSetup } from './plane.js';
 
 /** A number in memory that all threads see. */
 export type SharedCells = Int32Array<SharedArrayBuffer>;
@@ -39,8 +40,8 @@ export type ToWorker =
   /** In force for connections from now on; answered by `applied` when listeners that are gone are touched no more. */
   | { readonly kind: 'setup'; readonly version: number; readonly setup: WorkerSetup }
   | { readonly kind: 'endpoints'; readonly service: string; readonly endpoints: readonly Endpoint[] }
-  /** Answered by a `report` with the same id, with so many of its connections. */
-  | { readonly kind: 'ask'; readonly id: number; readonly connections: number }
+  /** Answered by a `report` with the same id, with those of its connections that the query asks for. */
+  | { readonly kind: 'ask'; readonly id: number; readonly query: ConnectionsQuery | undefined }
   /** So many of its lines have been taken. */
   | { readonly kind: 'taken'; readonly lines: number }
   /** Answered by `stopped`, and by `drained` when no connection is left. */

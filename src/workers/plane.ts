@@ -7,7 +7,7 @@ import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
 import type { DataPlaneLimits, ListenerState } from '../l4/data-plane.js';
 import type { AccessLog } from '../telemetry/access-log.js';
 import type { LogOptions } from '../telemetry/logger.js';
-import type { ConnectionRecord } from '../telemetry/record.js';
+import type { ConnectionsQuery, ThreadReport } from '../telemetry/recorder.js';
 
 export interface ListenerSetup {
   readonly name: string;
@@ -29,11 +29,6 @@ export interface PlaneSetup {
   readonly logLevel: LogOptions['level'];
 }
 
-/** What one data thread has done so far. Plain data. */
-export interface ThreadReport {
-  readonly connections: readonly ConnectionRecord[];
-}
-
 export interface PreparedPlane {
   /** Puts the setup in force for connections from now on, at once; resolves when what is gone has been closed. Cannot fail. */
   commit(): Promise<void>;
@@ -50,8 +45,8 @@ export interface Plane {
   prepare(setup: PlaneSetup): Promise<PreparedPlane>;
   /** Other endpoints for a service of the setup in force. */
   update(service: string, endpoints: readonly Endpoint[]): void;
-  /** What each data thread has done, with so many of its connections; where one does not answer in time, as it said last. */
-  report(connections: number): Promise<readonly ThreadReport[]>;
+  /** What each data thread has done, with those of its connections that `query` asks for; where one does not answer in time, as it said last. */
+  report(query?: ConnectionsQuery): Promise<readonly ThreadReport[]>;
   /** Stops accepting, waits for what is open until `timeoutMs`, resets what is left. Resolves with how many that were. */
   drain(timeoutMs: number): Promise<number>;
   /** Resets what is open. */

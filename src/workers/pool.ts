@@ -10,8 +10,9 @@ import type { ListenerState } from '../l4/data-plane.js';
 import { pipesAllowed } from '../l4/native/pipes.js';
 import { connectionsAllowed, descriptorsInUse } from '../l4/resources.js';
 import { clearCell, sharedCells, Tally } from '../l4/tally.js';
+import type { ConnectionsQuery, ThreadReport } from '../telemetry/recorder.js';
 import type { FromWorker, SharedCells, WorkerData, WorkerSetup } from './messages.js';
-import type { Plane, PlaneSetup, PreparedPlane, ThreadReport } from './plane.js';
+import type { Plane, PlaneSetup, PreparedPlane } from './plane.js';
 import { Restarts } from './restarts.js';
 import {
   type Bind,
@@ -143,9 +144,9 @@ export class WorkerPool implements Plane {
     for (const thread of this.#threads()) thread.post({ kind: 'endpoints', service: name, endpoints });
   }
 
-  async report(connections: number): Promise<readonly ThreadReport[]> {
+  async report(query?: ConnectionsQuery): Promise<readonly ThreadReport[]> {
     const reports = await Promise.all(
-      this.#places.map(async (place) => (await place.thread?.ask(connections)) ?? place.report),
+      this.#places.map(async (place) => (await place.thread?.ask(query)) ?? place.report),
     );
     return reports.filter((report) => report !== undefined);
   }

@@ -10,12 +10,11 @@ import { Tally } from '../l4/tally.js';
 import type { Accept, BoundSocket, Listener, SocketOptions, Transport } from '../l4/transport.js';
 import { createLogger, type Log } from '../telemetry/logger.js';
 import type { Observer } from '../telemetry/record.js';
-import { Telemetry } from '../telemetry/telemetry.js';
+import { type ConnectionsQuery, Recorder, type ThreadReport } from '../telemetry/recorder.js';
 import { DataThread } from './data-thread.js';
 import { LineBatch } from './line-batch.js';
 import type { FromWorker, ToWorker, WorkerData, WorkerListener, WorkerSetup } from './messages.js';
-import type { ListenerSetup, ThreadReport } from './plane.js';
-import { reportOf } from './report.js';
+import type { ListenerSetup } from './plane.js';
 
 export interface WorkerTransport extends Transport {
   /** Accepts on a socket that main has bound. Closing the listener leaves the socket open. */
@@ -49,7 +48,7 @@ class DataWorker {
   readonly #lines: LineBatch;
   readonly #log: Log;
   readonly #live = new LiveConnections(this.#clock);
-  readonly #recorder: Telemetry;
+  readonly #recorder: Recorder;
   readonly #transport: WorkerTransport;
   readonly #thread: DataThread;
   readonly #listeners = new Map<string, WorkerListener>();
@@ -63,18 +62,7 @@ class DataWorker {
     this.#lines = new LineBatch(this.#clock, (lines, dropped) => this.#say({ kind: 'lines', lines, dropped }));
     const { logLevel, accessLog, limits } = data.setup;
     this.#log = createLogger({ level: logLevel, format: 'json' }, { write: (line) => this.#lines.add(line) });
-    this.#recorder = new Telemetry({
-      log: this.#log,
-      accessLog,
-      clock: this.#clock,
-      version: '',
-      live: () => this.#live,
-      status: () => ({
-        config: { version: 0, appliedAt: 0, reloads: { applied: 0, refused: 0 } },
-        listeners: [],
-        services: [],
-      }),
-    });
+    this.#recorder = new Recorder({ logger: this.#log.logger, accessLog, clock: this.#clock, live: () => this.#live });
     const onBug = (err: unknown): void =>
       this.#log.logger.error({ err }, 'a bug in meshproxy ended a connection; please report it');
     this.#transport = createTransport({ owned: data.owned, threads: data.threads, onBug });
@@ -113,7 +101,7 @@ class DataWorker {
         this.#inTurn(async () => this.#thread.update(order.service, order.endpoints));
         break;
       case 'ask':
-        this.#say({ kind: 'report', id: order.id, report: this.#report(order.connections) });
+        this.#say({ kind: 'report', id: order.id, report: this.#report(order.query) });
         break;
       case 'taken':
         this.#lines.taken(order.lines);
@@ -154,7 +142,7 @@ class DataWorker {
     await this.#thread.drain(0);
     this.#reporting?.cancel();
     this.#lines.flush();
-    this.#say({ kind: 'report', report: this.#report(0) });
+    this.#say({ kind: 'report', report: this.#report() });
     this.#transport.close();
     // Nothing else keeps the thread.
     this.#port.close();
@@ -177,7 +165,7 @@ class DataWorker {
     const news = (): void => {
       this.#reporting ??= this.#clock.after(REPORT_MS, () => {
         this.#reporting = undefined;
-        this.#say({ kind: 'report', report: this.#report(0) });
+        this.#say({ kind: 'report', report: this.#report() });
       });
     };
     return {
@@ -197,8 +185,8 @@ class DataWorker {
     };
   }
 
-  #report(connections: number): ThreadReport {
-    return reportOf(this.#live, connections);
+  #report(query?: ConnectionsQuery): ThreadReport {
+    return { ...this.#recorder.report(this.#thread.configured(), query), worker: this.#data.index };
   }
 
   #say(message: FromWorker): void {

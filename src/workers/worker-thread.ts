@@ -2,8 +2,8 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../core/clock.js';
 import { describeError } from '../core/errors.js';
+import type { ConnectionsQuery, ThreadReport } from '../telemetry/recorder.js';
 import type { FromWorker, ToWorker, WorkerData } from './messages.js';
-import type { ThreadReport } from './plane.js';
 
 /** A worker that is not stalled answers within a millisecond or two; who looks at metrics does not wait for longer than this. */
 const ANSWER_MS = 500;
@@ -65,7 +65,7 @@ export class WorkerThread {
   }
 
   /** `undefined` where it does not answer in time. */
-  ask(connections: number): Promise<ThreadReport | undefined> {
+  ask(query: ConnectionsQuery | undefined): Promise<ThreadReport | undefined> {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve) => {
@@ -76,7 +76,7 @@ export class WorkerThread {
       };
       const timer = this.#clock.after(ANSWER_MS, () => answer(undefined));
       this.#asked.set(id, answer);
-      this.post({ kind: 'ask', id, connections });
+      this.post({ kind: 'ask', id, query });
     });
   }
 

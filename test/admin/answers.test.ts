@@ -8,6 +8,7 @@ import {
   statusAnswer,
 } from '../../src/admin/answers.js';
 import { connectionsView, latencyView, servicesView, statusView } from '../../src/admin/views.js';
+import type { ConnectionsQuery } from '../../src/telemetry/recorder.js';
 import { FakeProxy, liveRecord, statusOf } from '../fakes/telemetry.js';
 
 /** As a reader gets it: through JSON, and checked. */
@@ -15,12 +16,16 @@ function read<T>(schema: { parse(value: unknown): T }, answer: unknown): T {
   return schema.parse(JSON.parse(JSON.stringify(answer)));
 }
 
-test('the newest connections come first, however many there are', () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 0, max: 50 }), fc.integer({ min: 1, max: 60 }), (open, limit) => {
+async function connectionsOf(proxy: FakeProxy, query: ConnectionsQuery) {
+  return connectionsAnswer(await proxy.telemetry.totals(query), query, proxy.clock.now());
+}
+
+test('the newest connections come first, however many there are', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 0, max: 50 }), fc.integer({ min: 1, max: 60 }), async (open, limit) => {
       const proxy = new FakeProxy();
       for (let index = 0; index < open; index += 1) proxy.open(liveRecord({ id: `c-${index}` }));
-      const { total, connections } = read(connectionsView, connectionsAnswer(proxy.telemetry, { limit }));
+      const { total, connections } = read(connectionsView, await connectionsOf(proxy, { limit }));
       expect(total).toBe(open);
       const newest = Array.from({ length: Math.min(open, limit) }, (_, index) => `c-${open - 1 - index}`);
       expect(connections.map(({ id }) => id)).toEqual(newest);
@@ -28,20 +33,20 @@ test('the newest connections come first, however many there are', () => {
   );
 });
 
-test('connections can be asked for by service and by listener', () => {
+test('connections can be asked for by service and by listener', async () => {
   const proxy = new FakeProxy();
   proxy.open(liveRecord({ id: 'a', listener: 'web', service: 'web' }));
   proxy.open(liveRecord({ id: 'b', listener: 'edge', service: 'web' }));
   proxy.open(liveRecord({ id: 'c', listener: 'edge', service: 'db' }));
-  const ids = (query: { service?: string; listener?: string }) =>
-    connectionsAnswer(proxy.telemetry, { limit: 10, ...query }).connections.map(({ id }) => id);
-  expect(ids({ service: 'web' })).toEqual(['b', 'a']);
-  expect(ids({ listener: 'edge' })).toEqual(['c', 'b']);
-  expect(ids({ service: 'web', listener: 'edge' })).toEqual(['b']);
-  expect(ids({ service: 'none' })).toEqual([]);
+  const ids = async (query: { service?: string; listener?: string }) =>
+    (await connectionsOf(proxy, { limit: 10, ...query })).connections.map(({ id }) => id);
+  expect(await ids({ service: 'web' })).toEqual(['b', 'a']);
+  expect(await ids({ listener: 'edge' })).toEqual(['c', 'b']);
+  expect(await ids({ service: 'web', listener: 'edge' })).toEqual(['b']);
+  expect(await ids({ service: 'none' })).toEqual([]);
 });
 
-test('a connection is explained: where it went, why, and how long each step took', () => {
+test('a connection is explained: where it went, why, and how long each step took', async () => {
   const proxy = new FakeProxy();
   const failed = { endpoint: 'a:1', why: 'next in turn', address: '10.0.0.1:1', durationMs: 2000, error: 'no answer' };
   const connected = { endpoint: 'b:1', why: 'a:1 had failed', address: '10.0.0.2:1', durationMs: 1 };
@@ -55,7 +60,7 @@ test('a connection is explained: where it went, why, and how long each step took
     }),
   );
   proxy.clock.advance(5000);
-  const [view] = read(connectionsView, connectionsAnswer(proxy.telemetry, { limit: 1 })).connections;
+  const [view] = read(connectionsView, await connectionsOf(proxy, { limit: 1 })).connections;
   expect(view).toMatchObject({
     phase: 'relaying',
     endpoint: 'b:1',
@@ -69,27 +74,27 @@ test('a connection is explained: where it went, why, and how long each step took
   });
 });
 
-test('a connection of which little is known yet is shown with what is', () => {
+test('a connection of which little is known yet is shown with what is', async () => {
   const proxy = new FakeProxy();
   const { service: _, endpoint: __, upstream: ___, connectMs: ____, firstByteMs: _____, ...early } = liveRecord();
   proxy.open({ ...early, phase: 'identifying', attempts: [] });
-  const [view] = read(connectionsView, connectionsAnswer(proxy.telemetry, { limit: 1 })).connections;
+  const [view] = read(connectionsView, await connectionsOf(proxy, { limit: 1 })).connections;
   expect(view).not.toHaveProperty('service');
   expect(view).not.toHaveProperty('connectMs');
 });
 
-test('endpoints are shown with what became of attempts to reach them', () => {
+test('endpoints are shown with what became of attempts to reach them', async () => {
   const proxy = new FakeProxy();
   proxy.open(liveRecord());
-  proxy.telemetry.attempted('web', { endpoint: '127.0.0.1:9001', why: '', address: '127.0.0.1:9001', durationMs: 1 });
-  proxy.telemetry.attempted('web', {
+  proxy.recorder.attempted('web', { endpoint: '127.0.0.1:9001', why: '', address: '127.0.0.1:9001', durationMs: 1 });
+  proxy.recorder.attempted('web', {
     endpoint: '127.0.0.1:9001',
     why: '',
     address: '127.0.0.1:9001',
     durationMs: 1,
     error: 'refused',
   });
-  expect(read(servicesView, servicesAnswer(proxy.telemetry))).toEqual({
+  expect(read(servicesView, servicesAnswer(await proxy.telemetry.totals(), proxy.status))).toEqual({
     services: [
       {
         name: 'web',
@@ -109,19 +114,19 @@ test('endpoints are shown with what became of attempts to reach them', () => {
   });
 });
 
-test('latency is summarised for all services, and drawn as curves for one', () => {
+test('latency is summarised for all services, and drawn as curves for one', async () => {
   const proxy = new FakeProxy();
   proxy.end(proxy.open(liveRecord()));
-  const all = read(latencyView, latencyAnswer(proxy.telemetry, undefined));
+  const all = read(latencyView, latencyAnswer(await proxy.telemetry.totals(), undefined));
   expect(all.services.map(({ service }) => service)).toEqual(['web']);
   expect(all.services[0]?.steps.duration).toMatchObject({ sinceStart: { count: 1, p99: 3000 }, recent: { count: 1 } });
   expect(all.services[0]?.steps.duration).not.toHaveProperty('curve');
-  const one = read(latencyView, latencyAnswer(proxy.telemetry, 'web'));
+  const one = read(latencyView, latencyAnswer(await proxy.telemetry.totals(), 'web'));
   expect(one.services[0]?.steps.duration?.curve?.at(-1)).toEqual({ percentile: 100, us: 3000 });
-  expect(latencyAnswer(proxy.telemetry, 'other')).toEqual({ services: [] });
+  expect(latencyAnswer(await proxy.telemetry.totals(), 'other')).toEqual({ services: [] });
 });
 
-test('the status tells the state, why, and what each listener carried', () => {
+test('the status tells the state, why, and what each listener carried', async () => {
   const proxy = new FakeProxy();
   proxy.status = statusOf({
     config: {
@@ -133,8 +138,8 @@ test('the status tells the state, why, and what each listener carried', () => {
   });
   proxy.end(proxy.open(liveRecord({ bytesReceived: 10, bytesSent: 20 })));
   proxy.open(liveRecord({ bytesReceived: 1, bytesSent: 2 }));
-  proxy.telemetry.refused('web', 'draining');
-  const answer = statusAnswer({
+  proxy.recorder.refused('web', 'draining');
+  const answer = statusAnswer(await proxy.telemetry.totals(), {
     telemetry: proxy.telemetry,
     readiness: () => ({ kind: 'draining', reason: 'told to' }),
     config: () => ({}),
@@ -149,7 +154,7 @@ test('the status tells the state, why, and what each listener carried', () => {
   });
 });
 
-test('the configuration is shown as people write it, with its version, and no secret in it', () => {
+test('the configuration is shown as people write it, with its version, and no secret in it', async () => {
   const proxy = new FakeProxy();
   const config = {
     listeners: { web: { address: '[::1]:80', idle: undefined } },

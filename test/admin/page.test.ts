@@ -18,17 +18,19 @@ function show(proxy: FakeProxy, differences: Partial<AdminSource> = {}): FakeBro
     drain: () => {},
     ...differences,
   };
-  return browse(PAGE, SCRIPT, (path) => {
+  return browse(PAGE, SCRIPT, async (path) => {
     const { pathname, searchParams } = new URL(path, 'http://admin');
     switch (pathname) {
       case '/status':
-        return statusAnswer(source);
+        return statusAnswer(await proxy.telemetry.totals(), source);
       case '/services':
-        return servicesAnswer(proxy.telemetry);
-      case '/connections':
-        return connectionsAnswer(proxy.telemetry, { limit: Number(searchParams.get('limit')) });
+        return servicesAnswer(await proxy.telemetry.totals(), proxy.status);
+      case '/connections': {
+        const query = { limit: Number(searchParams.get('limit')) };
+        return connectionsAnswer(await proxy.telemetry.totals(query), query, proxy.clock.now());
+      }
       case '/latency':
-        return latencyAnswer(proxy.telemetry, searchParams.get('service') ?? undefined);
+        return latencyAnswer(await proxy.telemetry.totals(), searchParams.get('service') ?? undefined);
       default:
         throw new Error(`the page asked for ${path}`);
     }
@@ -69,7 +71,7 @@ test('the policy allows this script and this style, and nothing from elsewhere',
 
 test('it shows listeners, services, latency and connections, with where and why', async () => {
   const proxy = new FakeProxy();
-  proxy.telemetry.attempted('web', {
+  proxy.recorder.attempted('web', {
     endpoint: '127.0.0.1:9001',
     why: '',
     address: '',
@@ -105,7 +107,7 @@ test('names from outside are text and nothing else', async () => {
     ],
   });
   const failed = { endpoint: HOSTILE, why: HOSTILE, address: HOSTILE, durationMs: 1, error: HOSTILE };
-  proxy.telemetry.attempted(HOSTILE, failed);
+  proxy.recorder.attempted(HOSTILE, failed);
   proxy.open(
     liveRecord({
       client: HOSTILE,

@@ -12,7 +12,7 @@ beforeEach(async () => {
 afterEach(() => admin.close());
 
 function connected(service: string, durationMs: number): void {
-  admin.proxy.telemetry.attempted(service, { endpoint: 'a:1', why: '', address: 'a:1', durationMs });
+  admin.proxy.recorder.attempted(service, { endpoint: 'a:1', why: '', address: 'a:1', durationMs });
 }
 
 async function shown(options: { service?: string; json?: boolean } = {}): Promise<FakeOutput> {

@@ -78,6 +78,7 @@ describe('a proxy that is run', () => {
     expect(port).toBeGreaterThan(0);
     expect(messages(running)).toEqual([
       `listening on 127.0.0.1:${port} for service default: 127.0.0.1:${server.address.port}`,
+      expect.stringMatching(/^engine (native, \d+ workers?|streams, 1 thread)$/),
       `admin on ${admin}/`,
     ]);
     expect((await fetch(`${admin}/readyz`)).status).toBe(200);

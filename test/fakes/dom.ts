@@ -119,7 +119,7 @@ export function browse(html: string, script: string, answer: (path: string) => u
     clearTimeout: (timer: number) => timers.delete(timer),
     fetch: async (path: string) => {
       asked.push(path);
-      return { ok: true, json: async () => JSON.parse(JSON.stringify(answer(path))) };
+      return { ok: true, json: async () => JSON.parse(JSON.stringify(await answer(path))) };
     },
   };
   runInContext(script, createContext(globals));

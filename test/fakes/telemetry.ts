@@ -1,6 +1,7 @@
 /** Connections and a proxy's state that never were, for the tests of what is told of them. */
 import { createLogger, type Log } from '../../src/telemetry/logger.js';
 import type { ConnectionRecord } from '../../src/telemetry/record.js';
+import { Recorder } from '../../src/telemetry/recorder.js';
 import type { ProxyStatus } from '../../src/telemetry/status.js';
 import { Telemetry } from '../../src/telemetry/telemetry.js';
 import { VirtualClock } from './clock.js';
@@ -37,6 +38,7 @@ export function liveRecord(differences: Partial<ConnectionRecord> = {}): Connect
 
 export function statusOf(differences: Partial<ProxyStatus> = {}): ProxyStatus {
   return {
+    engine: { name: 'streams', workers: 1, deaths: 0 },
     config: { version: 1, appliedAt: Date.UTC(2026, 0, 1), reloads: { applied: 0, refused: 0 } },
     listeners: [{ name: 'web', address: '127.0.0.1:8080', service: 'web', paused: false }],
     services: [
@@ -67,24 +69,30 @@ export class FakeProxy {
   status: ProxyStatus = statusOf();
   readonly #captured = capturedLog();
   readonly lines = this.#captured.lines;
-  readonly telemetry = new Telemetry({
-    log: this.#captured.log,
+  readonly recorder = new Recorder({
+    logger: this.#captured.log.logger,
     accessLog: 'all',
     clock: this.clock,
-    version: '1.2.3',
     live: () => this.connections,
+  });
+  readonly telemetry = new Telemetry({
+    log: this.#captured.log,
+    clock: this.clock,
+    version: '1.2.3',
+    open: () => this.connections.size,
+    collect: async (query) => [{ ...this.recorder.report(this.status, query), worker: 0 }],
     status: () => this.status,
   });
 
   open(record: ConnectionRecord): ConnectionRecord {
     this.connections.add(record);
-    this.telemetry.opened(record);
+    this.recorder.opened(record);
     return record;
   }
 
   /** Ends it as the data plane does: gone from the living and told of in one go. */
   end(record: ConnectionRecord, differences: Partial<ConnectionRecord> = {}): void {
     this.connections.delete(record);
-    this.telemetry.ended(Object.assign(record, { phase: 'ended', ending: 'completed', durationMs: 3 }, differences));
+    this.recorder.ended(Object.assign(record, { phase: 'ended', ending: 'completed', durationMs: 3 }, differences));
   }
 }

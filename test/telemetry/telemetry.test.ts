@@ -38,7 +38,7 @@ function metricsTable(): string {
   return ['| name | type | labels | meaning |', '|---|---|---|---|', ...rows].join('\n');
 }
 
-test('docs/metrics.md lists exactly what is exported, and every way a connection ends', () => {
+test('docs/metrics.md lists exactly what is exported, and every way a connection ends', async () => {
   const docs = readFileSync('docs/metrics.md', 'utf8');
   expect(docs).toContain(`\n${metricsTable()}\n`);
   for (const [ending, words] of Object.entries(ENDINGS)) expect(docs).toContain(`| \`${ending}\` | ${words} |\n`);
@@ -46,8 +46,8 @@ test('docs/metrics.md lists exactly what is exported, and every way a connection
 
 test('a scrape is well-formed, and every metric that is listed is in it', async () => {
   const proxy = new FakeProxy();
-  proxy.telemetry.refused('web', 'draining');
-  proxy.telemetry.attempted('web', attempt());
+  proxy.recorder.refused('web', 'draining');
+  proxy.recorder.attempted('web', attempt());
   proxy.end(proxy.open(liveRecord()));
   const { contentType, text } = await proxy.telemetry.metrics();
   expect(contentType).toBe('text/plain; version=0.0.4; charset=utf-8');
@@ -106,14 +106,14 @@ test('bytes of open connections count at once, and never go backwards', async ()
 test('a connection that is told of as ended while it is still listed counts once', async () => {
   const proxy = new FakeProxy();
   const record = proxy.open(recordOf({ bytesReceived: 100 }));
-  proxy.telemetry.ended(record);
+  proxy.recorder.ended(record);
   expect((await scrape(proxy))('received_bytes_total')).toBe(100);
 });
 
 test('attempts are counted by endpoint and result, connect times by service', async () => {
   const proxy = new FakeProxy();
-  proxy.telemetry.attempted('web', attempt({ durationMs: 3 }));
-  proxy.telemetry.attempted('web', attempt({ durationMs: 2000, error: 'no answer' }));
+  proxy.recorder.attempted('web', attempt({ durationMs: 3 }));
+  proxy.recorder.attempted('web', attempt({ durationMs: 2000, error: 'no answer' }));
   const value = await scrape(proxy);
   expect(value('connect_attempts_total', { endpoint: '127.0.0.1:9001', result: 'connected' })).toBe(1);
   expect(value('connect_attempts_total', { endpoint: '127.0.0.1:9001', result: 'failed' })).toBe(1);
@@ -150,20 +150,20 @@ test('what a reload took away goes once its last connection has ended', async ()
   const proxy = new FakeProxy();
   proxy.status = statusOf({ listeners: [], services: [] });
   const old = proxy.open(liveRecord({ listener: 'old', service: 'old', endpoint: 'gone:1' }));
-  proxy.telemetry.attempted('old', attempt({ endpoint: 'gone:1' }));
+  proxy.recorder.attempted('old', attempt({ endpoint: 'gone:1' }));
   const before = await scrape(proxy);
   expect(before('connections_active', { listener: 'old' })).toBe(1);
   expect(before('connect_attempts_total', { service: 'old', result: 'connected' })).toBe(1);
   proxy.end(old);
   const text = (await proxy.telemetry.metrics()).text;
   expect(text).not.toContain('"old"');
-  expect(proxy.telemetry.latency()).toEqual([]);
+  expect((await proxy.telemetry.totals()).latency()).toEqual([]);
 });
 
 test('an endpoint that left its service is not told of any more', async () => {
   const proxy = new FakeProxy();
-  proxy.telemetry.attempted('web', attempt({ endpoint: 'gone:1' }));
-  proxy.telemetry.attempted('web', attempt());
+  proxy.recorder.attempted('web', attempt({ endpoint: 'gone:1' }));
+  proxy.recorder.attempted('web', attempt());
   const value = await scrape(proxy);
   expect(value('connect_attempts_total', { endpoint: 'gone:1', result: 'connected' })).toBeUndefined();
   expect(value('connect_attempts_total', { endpoint: '127.0.0.1:9001', result: 'connected' })).toBe(1);
@@ -188,21 +188,21 @@ test('the process tells of itself', async () => {
   }
 });
 
-test('latency is measured from attempts and endings', () => {
+test('latency is measured from attempts and endings', async () => {
   const proxy = new FakeProxy();
-  proxy.telemetry.attempted('web', attempt({ durationMs: 4 }));
+  proxy.recorder.attempted('web', attempt({ durationMs: 4 }));
   proxy.end(proxy.open(liveRecord({ firstByteMs: 1.5 })), { durationMs: 30 });
-  const [web] = proxy.telemetry.latency();
+  const [web] = (await proxy.telemetry.totals()).latency();
   expect(web?.steps.connect?.recent).toMatchObject({ count: 1, max: 4000 });
   expect(web?.steps.firstByte?.recent).toMatchObject({ count: 1, max: 1500 });
   expect(web?.steps.duration?.sinceStart).toMatchObject({ count: 1, max: 30_000 });
-  expect(proxy.telemetry.latencyCurve('web', 'connect').at(-1)).toEqual({ percentile: 100, us: 4000 });
+  expect((await proxy.telemetry.totals()).latencyCurve('web', 'connect').at(-1)).toEqual({ percentile: 100, us: 4000 });
 });
 
-test('ended connections are written to the access log as its mode asks, which may change', () => {
+test('ended connections are written to the access log as its mode asks, which may change', async () => {
   const proxy = new FakeProxy();
   proxy.end(proxy.open(liveRecord()));
-  proxy.telemetry.accessLog = 'errors';
+  proxy.recorder.accessLog = 'errors';
   proxy.end(proxy.open(liveRecord()));
   proxy.end(proxy.open(liveRecord()), { ending: 'upstream-reset' });
   expect(proxy.lines).toMatchObject([
