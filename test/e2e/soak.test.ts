@@ -29,7 +29,7 @@ const BIG_BYTES = 24_000_000;
 /** Of pipes that may be kept for the next stream, a sixteenth of the descriptors. */
 const SPARE_PIPE_DESCRIPTORS = DESCRIPTORS / 16;
 /** What heaps and allocators of three threads may move by; a leak of a kilobyte a connection is five times that in five minutes. */
-const GROWTH_BYTES = 24 * 1024 ** 2;
+const GROWTH_BYTES = 16 * 1024 ** 2;
 
 const COLLECT = new URL('../soak/collect.mjs', import.meta.url).href;
 

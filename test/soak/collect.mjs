@@ -16,6 +16,7 @@ let rounds = 0;
 setInterval(() => {
   rounds += 1;
   // Young objects mostly, and everything, compacted, in between.
-  collect({ type: rounds % 5 === 0 ? 'major' : 'minor' });
+  if (rounds % 5 === 0) collect();
+  else collect({ type: 'minor' });
   if (rounds === 1) writeFileSync(`${process.env['SOAK_FOLDER']}/${threadId}`, '');
 }, EVERY_MS).unref();
