@@ -382,9 +382,9 @@ function limitsOf({ limits }: Config) {
 }
 
 function engineOf(config: Config, { clock }: ProxyOptions): Engine {
-  // Until the metrics of several threads are put together, the native engine is only for who asks for it.
-  if (clock !== undefined || config.engine === 'auto') return { name: 'streams', workers: 1 };
-  return chooseEngine(config, { nativeSupport, availableCores });
+  return clock === undefined
+    ? chooseEngine(config, { nativeSupport, availableCores })
+    : { name: 'streams', workers: 1 };
 }
 
 function setupOf(config: Config, sources: ReadonlyMap<string, PreparedSources>): PlaneSetup {
