@@ -5,7 +5,7 @@
 import type { Endpoint } from '../balancer/picker.js';
 import type { BoundSocket } from '../l4/transport.js';
 import type { ConnectionsQuery, ThreadReport } from '../telemetry/recorder.js';
-import type { ListenerSetup, PlaneSetup } from './plane.js';
+import type { ListenerSetup, PlaneSetup, ServiceSetup } from './plane.js';
 
 /** A number in memory that all threads see. */
 export type SharedCells = Int32Array<SharedArrayBuffer>;
@@ -17,8 +17,14 @@ export interface WorkerListener extends ListenerSetup {
   readonly connections: SharedCells;
 }
 
+export interface WorkerService extends ServiceSetup {
+  /** Whose turn it is among its endpoints, over all workers. */
+  readonly rotation: SharedCells;
+}
+
 export interface WorkerSetup extends PlaneSetup {
   readonly listeners: readonly WorkerListener[];
+  readonly services: readonly WorkerService[];
 }
 
 /** What a worker is started with. */

@@ -84,6 +84,8 @@ export class WorkerPool implements Plane {
   #state: 'new' | 'starting' | 'running' | 'draining' | 'closed' = 'new';
   #setup: PlaneSetup;
   #sockets: Sockets = NOTHING;
+  /** By service. */
+  #rotations: ReadonlyMap<string, SharedCells> = new Map();
   #version = 0;
   #deaths = 0;
   /** Descriptors in use for neither connections nor listeners. */
@@ -195,6 +197,7 @@ export class WorkerPool implements Plane {
     const before = this.#sockets;
     this.#sockets = sockets;
     this.#setup = setup;
+    this.#rotations = new Map(setup.services.map(({ name }) => [name, this.#rotations.get(name) ?? sharedCells(1)]));
     this.#version += 1;
     const version = this.#version;
     const published = this.#places.map(({ index, thread }) =>
@@ -207,7 +210,11 @@ export class WorkerPool implements Plane {
   }
 
   #setupOf(worker: number): WorkerSetup {
-    return { ...this.#setup, listeners: listenersOf(this.#sockets, worker) };
+    const services = this.#setup.services.map((service) => ({
+      ...service,
+      rotation: this.#rotations.get(service.name) ?? sharedCells(1),
+    }));
+    return { ...this.#setup, services, listeners: listenersOf(this.#sockets, worker) };
   }
 
   /** Resolves when it serves; rejects where it dies first. */

@@ -3,6 +3,7 @@
  * it accepts, dials and carries bytes as before.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type Rotation, sharedRotation } from '../balancer/round-robin.js';
 import { type Clock, systemClock, type Timer } from '../core/clock.js';
 import { keyOf } from '../l4/data-plane.js';
 import { LiveConnections } from '../l4/live.js';
@@ -52,6 +53,7 @@ class DataWorker {
   readonly #transport: WorkerTransport;
   readonly #thread: DataThread;
   readonly #listeners = new Map<string, WorkerListener>();
+  readonly #rotations = new Map<string, Rotation>();
   /** Orders that change what is listened on are carried out one after the other. */
   #turn: Promise<void> = Promise.resolve();
   #reporting: Timer | undefined;
@@ -76,6 +78,7 @@ class DataWorker {
       allowed: () => Atomics.load(data.allowed, 0),
       listen: async ({ name, settings }, sockets, accept) => this.#adopt(keyOf({ name, settings }), sockets, accept),
       tallyOf: (listener) => this.#tallyOf(listener),
+      rotationOf: (service) => this.#rotations.get(service),
       onPause: (paused) => this.#say({ kind: 'paused', paused }),
       onBug,
     });
@@ -125,6 +128,8 @@ class DataWorker {
   async #apply(setup: WorkerSetup): Promise<void> {
     this.#listeners.clear();
     for (const listener of setup.listeners) this.#listeners.set(keyOf(listener), listener);
+    this.#rotations.clear();
+    for (const { name, rotation } of setup.services) this.#rotations.set(name, sharedRotation(rotation));
     const prepared = await this.#thread.prepare(setup);
     await prepared.commit();
     this.#recorder.accessLog = setup.accessLog;
