@@ -32,6 +32,8 @@ export class FakeSocket {
   /** The peer's reset has come. */
   #dead = false;
   #shut = false;
+  /** Our reset is behind what the peer has not read. */
+  #cut = false;
   #wantsRoom = false;
   #peerSees: 'open' | 'end' | 'reset' = 'open';
 
@@ -111,7 +113,7 @@ export class FakeSocket {
   peerRead(count: number): number[] {
     if (this.#peerSees !== 'open') return [];
     const bytes = this.#unsent.splice(0, count);
-    if (this.#unsent.length === 0 && this.#shut) this.#peerSees = 'end';
+    if (this.#unsent.length === 0 && (this.#cut || this.#shut)) this.#peerSees = this.#cut ? 'reset' : 'end';
     if (bytes.length > 0 && this.#wantsRoom && this.#hasRoom) {
       this.#wantsRoom = false;
       this.wake(OUT);
@@ -176,11 +178,12 @@ export class FakeSocket {
     this.#shut = true;
   }
 
+  /** What was sent has arrived at the peer, which reads it before it sees the reset. */
   abort(): void {
     this.closed = 'aborted';
     if (this.bothEnded || this.#dead) return;
-    this.#unsent.length = 0;
-    this.#peerSees = 'reset';
+    this.#cut = true;
+    if (this.#unsent.length === 0) this.#peerSees = 'reset';
   }
 
   /** As much room as is taken, as `sk_stream_is_writeable` has it. */

@@ -25,6 +25,8 @@ export type PeerAction =
   | { readonly do: 'write' | 'read'; readonly who: number; readonly peer: Peer; readonly count: number }
   | { readonly do: 'end' | 'reset' | 'urgent'; readonly who: number; readonly peer: Peer }
   | { readonly do: 'reset both'; readonly who: number }
+  /** Both are reset, and between the two another client comes: its sockets have the numbers of these. */
+  | { readonly do: 'replace'; readonly who: number; readonly plan: Plan }
   /** All at once: bytes, perhaps an urgent one and `behind` more, and perhaps an end. */
   | {
       readonly do: 'stream';

@@ -100,8 +100,9 @@ export class World {
     const session = this.#sessions[action.who % this.#sessions.length];
     if (session === undefined) return;
     if (action.do === 'own reset') return void this.#reset(session);
-    if (action.do === 'reset both') {
+    if (action.do === 'reset both' || action.do === 'replace') {
       session.client.socket.peerResets();
+      if (action.do === 'replace') this.#connect(action.plan);
       session.server?.socket.peerResets();
       return;
     }

@@ -48,6 +48,7 @@ const peerAction: fc.Arbitrary<PeerAction> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('connect' as const), plan }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('end' as const), who, peer }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('reset' as const, 'urgent' as const), who, peer }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('replace' as const), who, plan }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('reset both' as const, 'establish' as const), who }) },
   { weight: 2, arbitrary: fc.constant({ do: 'interrupt' as const }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('pipes' as const), short: fc.boolean() }) },
