@@ -138,11 +138,12 @@ describe('the limit of open files', () => {
     },
   );
 
-  it('turns away those who come to a unix socket, which cannot make them wait', async () => {
+  it('turns away those who come to a unix socket, which the engine streams cannot make wait', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'meshproxy-limits-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const listen = `unix:${join(folder, 'in.sock')}`;
-    const program = Program.inFrontOf([(await startGreeter()).address], [], { prefix: FEW, listen });
+    const args = ['--engine', 'streams'];
+    const program = Program.inFrontOf([(await startGreeter()).address], args, { prefix: FEW, listen });
     const address = await program.address();
     const sockets: Socket[] = [];
     let answered = 0;

@@ -1,7 +1,8 @@
 /** Drives the built program as a user does: by its arguments, its signals, what it prints, and its admin listener. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
@@ -230,13 +231,25 @@ export class Program {
   }
 
   /** Open descriptors, and resident bytes. Linux. */
-  usage(): { descriptors: number; resident: number } {
+  usage(): { descriptors: number; pipes: number; resident: number } {
     const kb = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1];
-    return { descriptors: readdirSync(`/proc/${this.pid}/fd`).length, resident: Number(kb) * 1024 };
+    const folder = `/proc/${this.pid}/fd`;
+    const names = readdirSync(folder);
+    const pipes = names.filter((name) => targetOf(join(folder, name)).startsWith('pipe:')).length;
+    return { descriptors: names.length, pipes, resident: Number(kb) * 1024 };
   }
 
   #lookAgain(): void {
     for (const look of this.#waiting) look();
+  }
+}
+
+/** What a descriptor is; nothing where it has been closed since. */
+function targetOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
   }
 }
 

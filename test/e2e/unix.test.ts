@@ -9,6 +9,8 @@ import { type Address, formatAddress } from '../../src/core/address.js';
 import { connectTo, readAll, readExactly, startServer, startUnixServer } from '../fakes/net.js';
 import { MAIN, NODE, Program } from './program.js';
 
+const NODE_PADS_NAMES = Number(process.versions.node.split('.', 1)) < 22;
+
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'meshproxy-unix-'));
   onTestFinished(() => rmSync(path, { recursive: true }));
@@ -41,7 +43,9 @@ describe('unix sockets on both sides', () => {
   it.each(['path', 'abstract'])('carry bytes and the end of each direction (%s)', async (kind) => {
     const within = kind === 'path' ? folder() : `@meshproxy-test-${process.pid}`;
     const upstream = await startEcho(join(within, 'out.sock'));
-    const program = Program.inFrontOf([upstream], [], { listen: `unix:${join(within, 'in.sock')}` });
+    // Node 20 fills abstract names up with zeroes, which other programs do not: its sockets are met by its own only.
+    const args = kind === 'abstract' && NODE_PADS_NAMES ? ['--engine', 'streams'] : [];
+    const program = Program.inFrontOf([upstream], args, { listen: `unix:${join(within, 'in.sock')}` });
     const address = await program.address();
     expect(formatAddress(address)).toBe(`unix:${join(within, 'in.sock')}`);
     await expectEcho(address);
