@@ -32,7 +32,7 @@ export function checkParsed({ dns }: ParsedInput): Problem[] {
 
 function idleWorkers({ engine, workers }: PlainRecord): Problem[] {
   if (engine !== 'streams' || typeof workers !== 'number' || workers <= 1) return [];
-  const message = `${workers} workers need the native engine: streams runs in one thread; leave workers out, or set engine to native or auto`;
+  const message = `${workers} needs the native engine: streams runs in one thread; leave workers out, or set engine to native or auto`;
   return [{ path: ['workers'], at: 'value', message }];
 }
 

@@ -74,7 +74,7 @@ const BAD: readonly (readonly [string, string, readonly string[]])[] = [
     'several workers with the engine that has one thread',
     'engine: streams\nworkers: 2',
     [
-      '2:10: workers: 2 workers need the native engine: streams runs in one thread; leave workers out, or set engine to native or auto',
+      '2:10: workers: 2 needs the native engine: streams runs in one thread; leave workers out, or set engine to native or auto',
     ],
   ],
   ['a duration above its most', 'drainTimeout: 1000d', ['1:15: drainTimeout: "1000d" is too large; the most is 365d']],
