@@ -23,11 +23,7 @@ export function meshproxy({ name, args, admin }: Variant): Peer {
       if (version === undefined) {
         return { kind: 'missing', why: 'meshproxy does not start: node dist/cli/main.js --version' };
       }
-      hasEngines = (await ask(process.execPath, paths.meshproxy, '--help'))?.includes('--engine') === true;
-      if (name !== 'meshproxy' && !hasEngines) {
-        return { kind: 'missing', why: 'the meshproxy that is built has no option --engine: npm run build' };
-      }
-      return { kind: 'available', version: [version, ...(hasEngines ? args : ['without --engine'])].join(' ') };
+      return { kind: 'available', version: [version, ...args].join(' ') };
     },
     command: async (task) => ({
       file: process.execPath,
@@ -36,7 +32,7 @@ export function meshproxy({ name, args, admin }: Variant): Peer {
         ...['--listen', `127.0.0.1:${task.listenPort}`],
         ...['--upstream', `127.0.0.1:${task.upstreamPort}`],
         ...['--admin', admin ? `127.0.0.1:${task.adminPort}` : 'off', '--access-log', 'off'],
-        ...(hasEngines ? args : args.slice(NATIVE.length)),
+        ...args,
       ],
     }),
   };
@@ -44,6 +40,3 @@ export function meshproxy({ name, args, admin }: Variant): Peer {
 
 /** The native engine on one thread: what the others, which have one each, are compared with. */
 export const NATIVE = ['--engine', 'native', '--workers', '1'];
-
-/** Whether the program that is built has them. */
-let hasEngines = true;
