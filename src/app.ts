@@ -114,7 +114,8 @@ class App implements RunningProxy {
       clock,
       version: VERSION,
       open: () => this.#plane.open,
-      collect: (query) => this.#plane.report(query),
+      report: (wanted) => this.#plane.report(wanted),
+      list: (query) => this.#plane.list(query),
       status: () => this.#status(),
     });
     this.#engine = engineOf(config, options);
@@ -157,8 +158,8 @@ class App implements RunningProxy {
   }
 
   async connections(): Promise<readonly ConnectionRecord[]> {
-    const totals = await this.#telemetry.totals({ limit: MOST_LISTED });
-    return totals.connections().toReversed();
+    const { connections } = await this.#telemetry.connections({ limit: MOST_LISTED });
+    return connections.toReversed();
   }
 
   async metrics(): Promise<string> {

@@ -1,16 +1,14 @@
 /** What each JSON path answers, made from what the proxy tells of itself. */
+import type { ConnectionList } from '../telemetry/connection-list.js';
 import type { ConnectionRecord } from '../telemetry/record.js';
-import type { ConnectionsQuery } from '../telemetry/recorder.js';
 import type { ProxyStatus } from '../telemetry/status.js';
 import type { Totals } from '../telemetry/totals.js';
 import { toMicroseconds } from '../telemetry/words.js';
 import type { AdminSource } from './source.js';
 import type { ConnectionsView, ConnectionView, LatencyView, ServicesView, StatusView } from './views.js';
 
-/** The newest that match, newest first. */
-export function connectionsAnswer(totals: Totals, query: ConnectionsQuery, now: number): ConnectionsView {
-  const newest = totals.connections().slice(0, query.limit);
-  return { total: totals.matching, connections: newest.map((record) => viewOf(record, now)) };
+export function connectionsAnswer({ total, connections }: ConnectionList, now: number): ConnectionsView {
+  return { total, connections: connections.map((record) => viewOf(record, now)) };
 }
 
 function viewOf(record: ConnectionRecord, now: number): ConnectionView {
@@ -94,7 +92,7 @@ export function statusAnswer(totals: Totals, { telemetry, readiness }: AdminSour
       refused: config.refused && { at: isoTime(config.refused.at), error: config.refused.error },
     },
     engine: { ...engine },
-    workers: [...totals.workers].map(([worker, traffic]) => ({ worker, ...traffic })),
+    workers: [...totals.workers.values()].map((worker) => ({ ...worker })),
     memoryBytes: process.memoryUsage.rss(),
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     listeners: listeners.map((listener) => {

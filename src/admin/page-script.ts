@@ -66,9 +66,10 @@ const ago = (iso) => time(Math.max(0, Date.now() - Date.parse(iso))) + ' ago';
 
 // As in "native, 2 workers with 10 + 12 open": that no worker has more than its share can be seen at once.
 function engineText({ engine, workers }) {
-  if (engine.name !== 'native') return engine.name;
-  const open = workers.map(({ active }) => active).join(' + ');
-  return 'native, ' + engine.workers + (engine.workers === 1 ? ' worker with ' : ' workers with ') + open + ' open';
+  if (engine.name !== 'native') return engine.why === undefined ? engine.name : engine.name + ', as native cannot run: ' + engine.why;
+  const open = workers.map(({ active, answered }) => active + (answered ? '' : ' (no answer)')).join(' + ');
+  const died = engine.deaths === 0 ? '' : ', ' + number(engine.deaths) + ' died and replaced';
+  return 'native, ' + engine.workers + (engine.workers === 1 ? ' worker with ' : ' workers with ') + open + ' open' + died;
 }
 
 function drawHead(status) {
@@ -209,7 +210,7 @@ function drawConnections({ total, connections }) {
     const where = one.upstream === undefined || one.upstream === one.endpoint ? undefined : h('small', {}, one.upstream);
     const failed = one.attempts.filter((attempt) => attempt.error !== undefined);
     const failures = failed.map((attempt) => h('small', { class: 'bad' }, attempt.endpoint + ': ' + attempt.error));
-    return h('tr', { title: 'connection ' + one.id },
+    return h('tr', { title: 'connection ' + one.id + (one.worker === undefined ? '' : ', worker ' + one.worker) },
       cell('address', one.client, through),
       cell('', one.listener, one.service === undefined || one.service === one.listener ? undefined : h('small', { class: 'short' }, '→ ' + one.service)),
       cell('', one.endpoint ?? '–', where),

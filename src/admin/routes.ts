@@ -107,7 +107,7 @@ async function connections(telemetry: AdminSource['telemetry'], query: URLSearch
   const service = query.get('service');
   const listener = query.get('listener');
   const asking = { limit, ...(service !== null && { service }), ...(listener !== null && { listener }) };
-  return json(connectionsAnswer(await telemetry.totals(asking), asking, telemetry.clock.now()));
+  return json(connectionsAnswer(await telemetry.connections(asking), telemetry.clock.now()));
 }
 
 function drain(source: AdminSource): Answer {

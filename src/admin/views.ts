@@ -126,7 +126,16 @@ export const statusView = z.object({
     deaths: count,
   }),
   /** With the engine `native`: what each worker took since the start, and has open. */
-  workers: z.array(z.object({ worker: count, opened: count, active: count })),
+  workers: z.array(
+    z.object({
+      worker: count,
+      accepted: count,
+      active: count,
+      cpuSeconds: z.number().optional(),
+      /** False where it did not answer in time, and this is what it told before. */
+      answered: z.boolean(),
+    }),
+  ),
   memoryBytes: count,
   cpuSeconds: z.number(),
   listeners: z.array(

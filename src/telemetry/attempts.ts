@@ -1,8 +1,8 @@
 /** What became of attempts to reach each endpoint: counted for the metrics, and the last failure kept for people. */
-import { type Clock, systemClock } from '../core/clock.js';
+import type { Clock } from '../core/clock.js';
 import type { Attempt } from './record.js';
 
-/** Endpoints told apart, in all services together; any more share `OTHER`. Every one is two series to whoever stores the metrics. */
+/** Endpoints that a thread tells apart, in all services together; any more share `OTHER`. Every one is two series to whoever stores the metrics. */
 const MAX_ENDPOINTS = 1000;
 export const OTHER = 'other';
 
@@ -29,37 +29,32 @@ export type AttemptsSnapshot = readonly {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 export class AttemptBook {
-  readonly #clock: Pick<Clock, 'wall'>;
   readonly #services = new Map<string, Map<string, Mutable<EndpointAttempts>>>();
   #size = 0;
 
-  /** @param clock the system's, but for tests */
-  constructor(clock: Pick<Clock, 'wall'> = systemClock) {
-    this.#clock = clock;
-  }
-
-  attempted(service: string, attempt: Attempt): void {
-    const entry = this.#entry(service, attempt.endpoint);
+  attempted(service: string, attempt: Attempt, clock: Clock): void {
+    const { endpoint } = attempt;
+    const entry = this.#services.get(service)?.get(endpoint) ?? this.#entry(service, this.#isFull() ? OTHER : endpoint);
     if (attempt.error === undefined) {
       entry.connected += 1;
       return;
     }
     entry.failed += 1;
-    entry.lastFailure = { at: this.#clock.wall(), address: attempt.address, error: attempt.error };
+    entry.lastFailure = { at: clock.wall(), address: attempt.address, error: attempt.error };
   }
 
   snapshot(): AttemptsSnapshot {
     return [...this].map(({ service, endpoint, attempts }) => ({ service, endpoint, attempts: { ...attempts } }));
   }
 
-  /** Adds what others have counted; of the failures the latest stays. */
+  /** Adds what others have counted, under the names that they told apart; of the failures the latest stays. */
   add(others: AttemptsSnapshot): void {
     for (const { service, endpoint, attempts } of others) {
       const entry = this.#entry(service, endpoint);
       entry.connected += attempts.connected;
       entry.failed += attempts.failed;
-      const { lastFailure } = attempts;
-      if (lastFailure && (!entry.lastFailure || lastFailure.at > entry.lastFailure.at)) entry.lastFailure = lastFailure;
+      const lastFailure = latest(entry.lastFailure, attempts.lastFailure);
+      if (lastFailure) entry.lastFailure = lastFailure;
     }
   }
 
@@ -89,14 +84,23 @@ export class AttemptBook {
       endpoints = new Map();
       this.#services.set(service, endpoints);
     }
-    const known = endpoints.get(endpoint);
-    if (known !== undefined) return known;
-    const name = this.#size < MAX_ENDPOINTS ? endpoint : OTHER;
-    const entry = endpoints.get(name) ?? { connected: 0, failed: 0 };
-    if (!endpoints.has(name)) {
-      endpoints.set(name, entry);
+    let entry = endpoints.get(endpoint);
+    if (entry === undefined) {
+      entry = { connected: 0, failed: 0 };
+      endpoints.set(endpoint, entry);
       this.#size += 1;
     }
     return entry;
   }
+
+  #isFull(): boolean {
+    return this.#size >= MAX_ENDPOINTS;
+  }
+}
+
+/** Of two at the same time it is the same one whichever comes first. */
+function latest(one: Failure | undefined, other: Failure | undefined): Failure | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  if (one.at !== other.at) return one.at > other.at ? one : other;
+  return `${one.address} ${one.error}` > `${other.address} ${other.error}` ? one : other;
 }

@@ -1,7 +1,8 @@
 /** Plain counters that the data plane's events are added to, without a label hashed; the metrics copy them when asked. */
 import { Buckets, type BucketsSnapshot } from './buckets.js';
 import type { ConnectionRecord, Ending, Refusal } from './record.js';
-import type { Configured } from './status.js';
+import type { ProxyStatus } from './status.js';
+import type { Wanted } from './wanted.js';
 
 /** Connections of one listener to one service; the service is '' for those that ended before it was known. */
 export class RouteCounters {
@@ -198,16 +199,19 @@ export class Counters {
     }
   }
 
-  /** Starts what is configured at zero, and forgets what is neither configured nor alive. */
-  follow(status: Configured, isWanted: (service: string) => boolean): void {
-    for (const { name, service } of status.listeners) routeOf(this.listener(name), service);
-    const configured = new Set(status.listeners.map(({ name }) => name));
+  /** Has what is configured begin at zero. */
+  startAtZero({ listeners, services }: Pick<ProxyStatus, 'listeners' | 'services'>): void {
+    for (const { name, service } of listeners) routeOf(this.listener(name), service);
+    for (const { name } of services) this.timesOf(name);
+  }
+
+  /** Forgets what is neither wanted nor alive. */
+  prune(wanted: Wanted): void {
     for (const [name, { active, routes }] of this.listeners) {
-      if (!configured.has(name) && active === 0) this.listeners.delete(name);
-      for (const service of routes.keys()) if (service !== '' && !isWanted(service)) routes.delete(service);
+      if (!wanted.hasListener(name) && active === 0) this.listeners.delete(name);
+      for (const service of routes.keys()) if (service !== '' && !wanted.hasService(service)) routes.delete(service);
     }
-    for (const { name } of status.services) this.timesOf(name);
-    for (const service of this.times.keys()) if (!isWanted(service)) this.times.delete(service);
+    for (const service of this.times.keys()) if (!wanted.hasService(service)) this.times.delete(service);
   }
 }
 

@@ -89,7 +89,7 @@ const connections: readonly MetricSpec[] = [
     name: 'meshproxy_connect_attempts_total',
     type: 'counter',
     labels: ['service', 'endpoint', 'result'],
-    help: 'Attempts to connect to an endpoint; result is connected or failed. The first 1000 endpoints are told apart, any more are "other".',
+    help: 'Attempts to connect to an endpoint; result is connected or failed. Each worker tells the first 1000 endpoints apart, any more are "other".',
     *read({ totals: { attempts } }) {
       for (const {
         service,
@@ -199,14 +199,14 @@ const processMetrics: readonly MetricSpec[] = [
     name: 'meshproxy_process_heap_used_bytes',
     type: 'gauge',
     labels: [],
-    help: 'JavaScript heap in use.',
+    help: 'JavaScript heap in use, of the main thread.',
     read: ({ usage }) => one(usage.heapUsedBytes),
   },
   {
     name: 'meshproxy_process_external_memory_bytes',
     type: 'gauge',
     labels: [],
-    help: 'Memory of buffers and other objects outside of the JavaScript heap.',
+    help: 'Memory of buffers and other objects outside of the JavaScript heap, of the main thread.',
     read: ({ usage }) => one(usage.externalBytes),
   },
   {
@@ -227,14 +227,14 @@ const processMetrics: readonly MetricSpec[] = [
     name: 'meshproxy_event_loop_busy_seconds_total',
     type: 'counter',
     labels: [],
-    help: 'Time that the main event loop was not waiting; its rate is the share of a core that it needs.',
+    help: "Time that the main thread's event loop was not waiting; its rate is the share of a core that it needs.",
     read: ({ usage }) => one(usage.busySeconds),
   },
   {
     name: 'meshproxy_event_loop_lag_seconds',
     type: 'gauge',
     labels: [],
-    help: 'How long a callback that was due at once had to wait, measured once, at the scrape.',
+    help: 'How long a callback that was due at once had to wait in the main thread, measured once, at the scrape.',
     read: ({ usage }) => one(usage.lagSeconds),
   },
 ];
@@ -266,7 +266,7 @@ const engine: readonly MetricSpec[] = [
     type: 'counter',
     labels: ['worker'],
     help: 'Connections that each worker took; there are no such series with the engine streams.',
-    read: ({ totals }) => rows(totals.workers, (worker, { opened }) => [{ worker: String(worker) }, opened]),
+    read: ({ totals }) => rows(totals.workers, (worker, { accepted }) => [{ worker: String(worker) }, accepted]),
   },
   {
     name: 'meshproxy_worker_connections',
@@ -274,6 +274,17 @@ const engine: readonly MetricSpec[] = [
     labels: ['worker'],
     help: 'Connections that each worker has open now.',
     read: ({ totals }) => rows(totals.workers, (worker, { active }) => [{ worker: String(worker) }, active]),
+  },
+  {
+    name: 'meshproxy_worker_cpu_seconds_total',
+    type: 'counter',
+    labels: ['worker'],
+    help: 'CPU time that each worker used (Linux); its rate is the share of a core that it needs.',
+    *read({ totals }) {
+      for (const { worker, cpuSeconds } of totals.workers.values()) {
+        if (cpuSeconds !== undefined) yield [{ worker: String(worker) }, cpuSeconds];
+      }
+    },
   },
 ];
 

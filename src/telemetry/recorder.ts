@@ -4,39 +4,45 @@
  */
 import type { Clock } from '../core/clock.js';
 import { type AccessLog, accessLine, isLogged } from './access-log.js';
-import { AttemptBook, type AttemptsSnapshot, OTHER } from './attempts.js';
+import { type Active, activeOf } from './active.js';
+import { AttemptBook, type AttemptsSnapshot } from './attempts.js';
+import { type ConnectionList, type ConnectionsQuery, listConnections } from './connection-list.js';
 import { Counters, type CountersSnapshot } from './counters.js';
 import { LatencyBook, type LatencySnapshot } from './latency.js';
 import type { Logger } from './logger.js';
+import { threadCpuSeconds } from './process-usage.js';
 import type { Attempt, ConnectionRecord, Observer, Refusal } from './record.js';
 import { RefusalLog } from './refusal-log.js';
-import type { Configured } from './status.js';
+import { type Names, Wanted } from './wanted.js';
 
-/** Which connections are asked for: the newest that match. */
-export interface ConnectionsQuery {
-  readonly limit: number;
-  readonly service?: string;
-  readonly listener?: string;
+/** Of one worker, or of all that have had its place. */
+export interface WorkerReport {
+  /** Its number, from 0. */
+  readonly worker: number;
+  readonly accepted: number;
+  readonly active: number;
+  /** CPU time of the thread; absent where the system does not tell. */
+  readonly cpuSeconds?: number;
+  /** False where this is what it told some time ago: it is stalled, or dead. */
+  readonly answered: boolean;
 }
 
-/** What one data thread has done so far. Plain data, which can be sent to another thread. */
+/** What one data thread has done so far, or several together. Plain data, which can be sent to another thread. */
 export interface ThreadReport {
-  /** Its number, where there are several. */
-  readonly worker?: number;
   readonly counters: CountersSnapshot;
   readonly attempts: AttemptsSnapshot;
   readonly latency: LatencySnapshot;
-  /** Open connections to each endpoint. */
-  readonly active: readonly { readonly service: string; readonly endpoint: string; readonly count: number }[];
-  /** How many open connections matched, and the newest of them, newest first. */
-  readonly matching: number;
-  readonly connections: readonly ConnectionRecord[];
+  readonly active: Active;
+  /** Empty for the main thread. */
+  readonly workers: readonly WorkerReport[];
 }
 
 export interface RecorderOptions {
   readonly logger: Logger;
   readonly accessLog: AccessLog;
   readonly clock: Clock;
+  /** The number of the thread, unless it is the main one. */
+  readonly worker?: number;
   /** Every connection that was opened and has not ended, oldest first. */
   live(): Iterable<ConnectionRecord>;
 }
@@ -45,22 +51,28 @@ export class Recorder implements Observer {
   /** May be set while connections run: it counts for those that end afterwards. */
   accessLog: AccessLog;
   readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #worker: number | undefined;
   readonly #live: () => Iterable<ConnectionRecord>;
   readonly #refusals: RefusalLog;
   readonly #counters = new Counters();
-  readonly #attempts: AttemptBook;
+  readonly #attempts = new AttemptBook();
   readonly #latency: LatencyBook;
+  #accepted = 0;
+  #ended = 0;
 
-  constructor({ logger, accessLog, clock, live }: RecorderOptions) {
+  constructor({ logger, accessLog, clock, worker, live }: RecorderOptions) {
     this.accessLog = accessLog;
     this.#logger = logger;
+    this.#clock = clock;
+    this.#worker = worker;
     this.#live = live;
     this.#refusals = new RefusalLog(logger, clock);
-    this.#attempts = new AttemptBook(clock);
     this.#latency = new LatencyBook(clock);
   }
 
   opened(record: ConnectionRecord): void {
+    this.#accepted += 1;
     this.#counters.opened(record);
   }
 
@@ -70,13 +82,14 @@ export class Recorder implements Observer {
   }
 
   attempted(service: string, attempt: Attempt): void {
-    this.#attempts.attempted(service, attempt);
+    this.#attempts.attempted(service, attempt, this.#clock);
     if (attempt.error !== undefined) return;
     this.#counters.connected(service, attempt.durationMs);
     this.#latency.record(service, 'connect', attempt.durationMs);
   }
 
   ended(record: ConnectionRecord): void {
+    this.#ended += 1;
     this.#counters.ended(record);
     const { service, firstByteMs, durationMs } = record;
     if (service !== undefined) {
@@ -88,78 +101,42 @@ export class Recorder implements Observer {
     this.#logger[level]({ connection: fields }, message);
   }
 
-  /** Forgets what is neither configured nor alive, and tells the rest. Without a query no connection is listed. */
-  report(configured: Configured, query?: ConnectionsQuery): ThreadReport {
+  /**
+   * @param wanted all else is forgotten, unless connections of this thread are alive of it. Main says, and not each
+   * thread for itself: what one of them forgot while others had it would be seen as a sum that goes backwards.
+   */
+  report(wanted?: Names): ThreadReport {
     const active = activeOf(this.#live());
-    this.#forgetWhatIsGone(configured, active);
     this.#counters.show(this.#live());
+    if (wanted !== undefined) this.#forget(new Wanted([wanted], active));
     return {
       counters: this.#counters.snapshot(),
       attempts: this.#attempts.snapshot(),
       latency: this.#latency.snapshot(),
-      active: [...active].flatMap(([service, endpoints]) =>
-        [...endpoints].map(([endpoint, count]) => ({ service, endpoint, count })),
-      ),
-      ...newest(this.#live(), query),
+      active,
+      workers: this.#worker === undefined ? [] : [this.#workerReport(this.#worker)],
     };
   }
 
-  #forgetWhatIsGone({ listeners, services }: Configured, active: Active): void {
-    const wanted = new Map(services.map(({ name, endpoints }) => [name, new Set(endpoints.map(({ id }) => id))]));
-    const isWanted = (service: string): boolean => wanted.has(service) || active.has(service);
-    this.#counters.follow({ listeners, services }, isWanted);
-    this.#latency.prune(isWanted);
-    this.#attempts.prune(
-      (service, endpoint) =>
-        isWanted(service) &&
-        (endpoint === OTHER || wanted.get(service)?.has(endpoint) || active.get(service)?.has(endpoint) || false),
-    );
+  /** Of its open connections, those that are asked for. */
+  list(query: ConnectionsQuery): ConnectionList {
+    return listConnections(this.#live(), query, this.#worker);
   }
-}
 
-/** Open connections by service and endpoint. One that has no endpoint yet counts for none of its service's. */
-type Active = ReadonlyMap<string, ReadonlyMap<string, number>>;
-
-function activeOf(live: Iterable<ConnectionRecord>): Active {
-  const active = new Map<string, Map<string, number>>();
-  for (const { service, endpoint } of live) {
-    if (service === undefined) continue;
-    const endpoints = active.get(service) ?? new Map<string, number>();
-    active.set(service, endpoints);
-    if (endpoint !== undefined) endpoints.set(endpoint, (endpoints.get(endpoint) ?? 0) + 1);
+  #forget(wanted: Wanted): void {
+    this.#counters.prune(wanted);
+    this.#latency.prune((service) => wanted.hasService(service));
+    this.#attempts.prune((service, endpoint) => wanted.hasEndpoint(service, endpoint));
   }
-  return active;
-}
 
-/** Every open connection is looked at; only those listed are held. They come oldest first. */
-function newest(live: Iterable<ConnectionRecord>, query: ConnectionsQuery | undefined) {
-  if (query === undefined) return { matching: 0, connections: [] };
-  const last: ConnectionRecord[] = [];
-  let matching = 0;
-  for (const record of live) {
-    if (query.service !== undefined && record.service !== query.service) continue;
-    if (query.listener !== undefined && record.listener !== query.listener) continue;
-    last[matching % query.limit] = record;
-    matching += 1;
+  #workerReport(worker: number): WorkerReport {
+    const cpuSeconds = threadCpuSeconds();
+    return {
+      worker,
+      accepted: this.#accepted,
+      active: this.#accepted - this.#ended,
+      answered: true,
+      ...(cpuSeconds !== undefined && { cpuSeconds }),
+    };
   }
-  const split = matching % query.limit;
-  const oldestFirst = matching > query.limit ? [...last.slice(split), ...last.slice(0, split)] : last;
-  return { matching, connections: oldestFirst.reverse().map(copyOf) };
-}
-
-/** Plain data: what a live connection reads off its sockets, as it is now. */
-function copyOf(record: ConnectionRecord): ConnectionRecord {
-  const { id, listener, openedAt, startedAt, peer, phase, client, bytesReceived, bytesSent } = record;
-  const { destination, service, endpoint, upstream, identifyMs, connectMs, firstByteMs } = record;
-  return {
-    ...{ id, listener, openedAt, startedAt, peer, phase, client, bytesReceived, bytesSent },
-    attempts: [...record.attempts],
-    ...(destination !== undefined && { destination }),
-    ...(service !== undefined && { service }),
-    ...(endpoint !== undefined && { endpoint }),
-    ...(upstream !== undefined && { upstream }),
-    ...(identifyMs !== undefined && { identifyMs }),
-    ...(connectMs !== undefined && { connectMs }),
-    ...(firstByteMs !== undefined && { firstByteMs }),
-  };
 }

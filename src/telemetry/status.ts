@@ -39,12 +39,6 @@ export interface ConfigStatus {
   readonly refused?: { readonly at: number; readonly error: string };
 }
 
-/** What is configured, of all that is counted: the rest is forgotten once nothing of it lives. */
-export interface Configured {
-  readonly listeners: readonly { readonly name: string; readonly service: string }[];
-  readonly services: readonly { readonly name: string; readonly endpoints: readonly { readonly id: string }[] }[];
-}
-
 /** What moves the bytes. */
 export interface EngineStatus {
   readonly name: 'native' | 'streams';

@@ -1,15 +1,13 @@
 /** All that a running proxy tells of itself: it asks the data threads, and adds up. */
 import type { Clock } from '../core/clock.js';
-import { AttemptBook } from './attempts.js';
-import { Counters } from './counters.js';
-import { LatencyTotals, withoutRecent } from './latency.js';
+import { type ConnectionList, type ConnectionsQuery, mergeLists } from './connection-list.js';
 import type { Log } from './logger.js';
 import { Metrics } from './metrics.js';
 import { readProcessUsage } from './process-usage.js';
-import type { Ending } from './record.js';
-import type { ConnectionsQuery, ThreadReport } from './recorder.js';
+import type { ThreadReport } from './recorder.js';
 import type { ProxyStatus } from './status.js';
-import { Totals } from './totals.js';
+import { configuredNames, lastReport, Totals } from './totals.js';
+import { type Names, Wanted } from './wanted.js';
 
 export interface TelemetryOptions {
   readonly log: Log;
@@ -18,13 +16,12 @@ export interface TelemetryOptions {
   readonly version: string;
   /** Connections open now. */
   open(): number;
-  /** One report of each data thread; of one that does not answer in time, its last. */
-  collect(query?: ConnectionsQuery): Promise<readonly ThreadReport[]>;
+  /** One report of each data thread, which is to forget all that is not wanted; of one that does not answer in time, its last. */
+  report(wanted: Names): Promise<readonly ThreadReport[]>;
+  /** Connections of each data thread that answers in time. */
+  list(query: ConnectionsQuery): Promise<readonly ConnectionList[]>;
   status(): ProxyStatus;
 }
-
-/** Connections whose thread died were reset with it, and had no time to say so. */
-const LOST: Ending = 'internal-error';
 
 export class Telemetry {
   readonly version: string;
@@ -34,10 +31,14 @@ export class Telemetry {
   readonly log: Log;
   readonly open: () => number;
   readonly status: () => ProxyStatus;
-  readonly #collect: (query?: ConnectionsQuery) => Promise<readonly ThreadReport[]>;
+  readonly #options: TelemetryOptions;
   readonly #metrics = new Metrics();
-  /** By worker: the last that was known of threads that have ended. What was counted stays counted. */
-  readonly #retired = new Map<number | undefined, ThreadReport>();
+  /** What threads that have ended had counted stays counted. */
+  #retired: ThreadReport = new Totals([]).report();
+  /** What was told of the last time: no thread forgets any of it before the next, or a sum would be seen to go backwards. */
+  #told: Names = { listeners: [], services: [] };
+  /** For each question that is under way: the workers that have ended meanwhile. */
+  readonly #endedMeanwhile = new Set<Set<number>>();
 
   constructor(options: TelemetryOptions) {
     this.version = options.version;
@@ -46,23 +47,29 @@ export class Telemetry {
     this.log = options.log;
     this.open = () => options.open();
     this.status = () => options.status();
-    this.#collect = (query) => options.collect(query);
+    this.#options = options;
   }
 
-  /** A thread has ended: its connections are gone, its counts stay. */
+  /** A thread has ended, having last told this: its connections are gone, its counts stay. */
   retire(report: ThreadReport): void {
-    const before = this.#retired.get(report.worker);
-    const last = finished(report);
-    this.#retired.set(report.worker, before === undefined ? last : joined(before, last));
+    const totals = new Totals([this.#retired, lastReport(report)]);
+    totals.prune(new Wanted([this.#wanted()], report.active));
+    this.#retired = totals.report();
+    for (const ended of this.#endedMeanwhile) for (const { worker } of report.workers) ended.add(worker);
   }
 
-  /** What is known at this moment, with the connections that `query` asks for. */
-  async totals(query?: ConnectionsQuery): Promise<Totals> {
-    const totals = new Totals();
-    for (const report of await this.#collect(query)) totals.add(report);
-    for (const report of this.#retired.values()) totals.add(report);
+  /** What is known at this moment. */
+  async totals(): Promise<Totals> {
+    const reports = await this.#ask();
+    const totals = new Totals([...reports, this.#retired]);
     totals.follow(this.status());
+    this.#told = totals.names();
     return totals;
+  }
+
+  /** The newest open connections that match, newest first. */
+  async connections(query: ConnectionsQuery): Promise<ConnectionList> {
+    return mergeLists(await this.#options.list(query), query.limit);
   }
 
   /** For Prometheus, in its text format. */
@@ -78,27 +85,24 @@ export class Telemetry {
     });
     return { contentType: this.#metrics.contentType, text };
   }
-}
 
-function finished(report: ThreadReport): ThreadReport {
-  const listeners = report.counters.listeners.map((listener) => {
-    if (listener.active === 0) return listener;
-    const lost = { service: '', closed: [[LOST, listener.active]] as const, received: 0, sent: 0 };
-    return { ...listener, active: 0, routes: [...listener.routes, lost] };
-  });
-  const counters = { ...report.counters, listeners };
-  return { ...report, counters, latency: withoutRecent(report.latency), active: [], matching: 0, connections: [] };
-}
-
-/** Two threads that had one place after each other. */
-function joined(one: ThreadReport, other: ThreadReport): ThreadReport {
-  const counters = new Counters();
-  const attempts = new AttemptBook();
-  const latency = new LatencyTotals();
-  for (const report of [one, other]) {
-    counters.add(report.counters);
-    attempts.add(report.attempts);
-    latency.add(report.latency);
+  /** Without those who have ended since they answered: what they told is among what is retired. */
+  async #ask(): Promise<readonly ThreadReport[]> {
+    const ended = new Set<number>();
+    this.#endedMeanwhile.add(ended);
+    try {
+      const reports = await this.#options.report(this.#wanted());
+      return reports.filter(({ workers }) => !workers.some(({ worker }) => ended.has(worker)));
+    } finally {
+      this.#endedMeanwhile.delete(ended);
+    }
   }
-  return { ...one, counters: counters.snapshot(), attempts: attempts.snapshot(), latency: latency.snapshot() };
+
+  #wanted(): Names {
+    const configured = configuredNames(this.status());
+    return {
+      listeners: [...configured.listeners, ...this.#told.listeners],
+      services: [...configured.services, ...this.#told.services],
+    };
+  }
 }

@@ -1,45 +1,35 @@
 /** What all data threads know together, at one moment: the sum of their reports. What is shown to anybody is read from this. */
+import { type Active, sumOfActive } from './active.js';
 import { AttemptBook, type EndpointAttempts } from './attempts.js';
 import { Counters, type Traffic } from './counters.js';
-import { type CurvePoint, LatencyTotals, type ServiceLatency, type Step } from './latency.js';
-import type { ConnectionRecord } from './record.js';
-import type { ThreadReport } from './recorder.js';
-import type { Configured } from './status.js';
+import { type CurvePoint, LatencyTotals, type ServiceLatency, type Step, withoutRecent } from './latency.js';
+import type { Ending } from './record.js';
+import type { ThreadReport, WorkerReport } from './recorder.js';
+import type { ProxyStatus } from './status.js';
+import { type Names, Wanted } from './wanted.js';
 
-export interface WorkerTraffic {
-  readonly opened: number;
-  readonly active: number;
-}
+/** Connections whose thread died were reset with it, and had no time to say so. */
+const LOST: Ending = 'internal-error';
 
 export class Totals {
   readonly counters = new Counters();
   readonly attempts = new AttemptBook();
   /** By number; empty where the data plane is in the main thread. */
-  readonly workers = new Map<number, WorkerTraffic>();
-  /** How many open connections matched what was asked. */
-  matching = 0;
+  readonly workers: ReadonlyMap<number, WorkerReport>;
   readonly #latency = new LatencyTotals();
-  readonly #active = new Map<string, Map<string, number>>();
-  #connections: ConnectionRecord[] = [];
+  readonly #active: Active;
 
-  add(report: ThreadReport): void {
-    const { worker, counters, attempts, latency, active, matching, connections } = report;
-    this.counters.add(counters);
-    this.attempts.add(attempts);
-    this.#latency.add(latency);
-    for (const { service, endpoint, count } of active) {
-      const endpoints = this.#active.get(service) ?? new Map<string, number>();
-      this.#active.set(service, endpoints);
-      endpoints.set(endpoint, (endpoints.get(endpoint) ?? 0) + count);
+  /** In whichever order: the sum is the same. */
+  constructor(reports: readonly ThreadReport[]) {
+    const workers = new Map<number, WorkerReport>();
+    for (const report of reports) {
+      this.counters.add(report.counters);
+      this.attempts.add(report.attempts);
+      this.#latency.add(report.latency);
+      for (const one of report.workers) workers.set(one.worker, sumOfWorkers(one, workers.get(one.worker)));
     }
-    this.matching += matching;
-    this.#connections.push(...connections.map((record) => (worker === undefined ? record : { ...record, worker })));
-    if (worker !== undefined) this.#addWorker(worker, report);
-  }
-
-  /** Of those listed, newest first. */
-  connections(): readonly ConnectionRecord[] {
-    return this.#connections.toSorted((one, other) => other.startedAt - one.startedAt);
+    this.workers = workers;
+    this.#active = sumOfActive(reports.map(({ active }) => active));
   }
 
   /** Open connections to an endpoint. */
@@ -65,22 +55,85 @@ export class Totals {
     return new Map([...this.counters.listeners].map(([name, listener]) => [name, listener.traffic()]));
   }
 
-  /** Starts what is configured at zero, and forgets what is neither configured nor alive: threads that have ended told of it. */
-  follow(configured: Configured): void {
-    const names = new Set(configured.services.map(({ name }) => name));
-    const isWanted = (service: string): boolean => names.has(service) || this.#active.has(service);
-    this.counters.follow(configured, isWanted);
-    this.#latency.prune(isWanted);
-    this.attempts.prune((service) => isWanted(service));
+  /** Has what is configured begin at zero, and leaves out what is neither configured nor alive in any thread. */
+  follow(status: ProxyStatus): void {
+    this.counters.startAtZero(status);
+    this.prune(new Wanted([configuredNames(status)], this.#active));
   }
 
-  #addWorker(worker: number, { counters }: ThreadReport): void {
-    const before = this.workers.get(worker) ?? { opened: 0, active: 0 };
-    let { opened, active } = before;
-    for (const listener of counters.listeners) {
-      opened += listener.opened;
-      active += listener.active;
-    }
-    this.workers.set(worker, { opened, active });
+  prune(wanted: Wanted): void {
+    this.counters.prune(wanted);
+    this.#latency.prune((service) => wanted.hasService(service));
+    this.attempts.prune((service, endpoint) => wanted.hasEndpoint(service, endpoint));
   }
+
+  /** All that there is something told of. */
+  names(): Names {
+    const endpoints = new Map([...this.#active].map(([service, active]) => [service, new Set(active.keys())]));
+    for (const { service, endpoint } of this.attempts) {
+      endpoints.set(service, (endpoints.get(service) ?? new Set()).add(endpoint));
+    }
+    for (const service of this.counters.times.keys()) if (!endpoints.has(service)) endpoints.set(service, new Set());
+    return {
+      listeners: [...this.counters.listeners.keys()],
+      services: [...endpoints].map(([name, ids]) => ({ name, endpoints: [...ids] })),
+    };
+  }
+
+  /** Plain data again, as if one thread had done it all. */
+  report(): ThreadReport {
+    return {
+      counters: this.counters.snapshot(),
+      attempts: this.attempts.snapshot(),
+      latency: this.#latency.snapshot(),
+      active: this.#active,
+      workers: [...this.workers.values()],
+    };
+  }
+}
+
+/** What several threads have done together. Pure; neither the order nor how they are grouped matters. */
+export function mergeReports(...reports: readonly ThreadReport[]): ThreadReport {
+  return new Totals(reports).report();
+}
+
+/** What stays of a thread that has ended: all that it has counted. Its connections are lost, and nothing is recent. */
+export function lastReport(report: ThreadReport): ThreadReport {
+  const listeners = report.counters.listeners.map((listener) => {
+    if (listener.active === 0) return listener;
+    const lost = { service: '', closed: [[LOST, listener.active]] as const, received: 0, sent: 0 };
+    return { ...listener, active: 0, routes: [...listener.routes, lost] };
+  });
+  return {
+    counters: { ...report.counters, listeners },
+    attempts: report.attempts,
+    latency: withoutRecent(report.latency),
+    active: new Map(),
+    workers: report.workers.map((worker) => ({ ...worker, active: 0, answered: false })),
+  };
+}
+
+/** As a thread told it some time ago, and does not tell it now. */
+export function staleReport(report: ThreadReport): ThreadReport {
+  return { ...report, workers: report.workers.map((worker) => ({ ...worker, answered: false })) };
+}
+
+export function configuredNames({ listeners, services }: ProxyStatus): Names {
+  return {
+    listeners: listeners.map(({ name }) => name),
+    services: services.map(({ name, endpoints }) => ({ name, endpoints: endpoints.map(({ id }) => id) })),
+  };
+}
+
+/** Of threads that have had one place after each other: what they did together, and whether the one that is there now answered. */
+function sumOfWorkers(one: WorkerReport, other: WorkerReport | undefined): WorkerReport {
+  if (other === undefined) return one;
+  const cpuSeconds = (one.cpuSeconds ?? 0) + (other.cpuSeconds ?? 0);
+  return {
+    worker: one.worker,
+    accepted: one.accepted + other.accepted,
+    active: one.active + other.active,
+    answered: one.answered || other.answered,
+    ...((one.cpuSeconds ?? other.cpuSeconds) !== undefined && { cpuSeconds }),
+  };
 }

@@ -4,7 +4,6 @@ import type { Rotation } from '../balancer/round-robin.js';
 import { DataPlane, type DataPlaneOptions, type ListenerState, type Route } from '../l4/data-plane.js';
 import { Service } from '../l4/service.js';
 import type { Tally } from '../l4/tally.js';
-import type { Configured } from '../telemetry/status.js';
 import type { ListenerSetup, PlaneSetup, PreparedPlane } from './plane.js';
 
 export interface DataThreadOptions extends DataPlaneOptions {
@@ -25,14 +24,6 @@ export class DataThread {
     this.#plane = new DataPlane(options);
     this.#tallyOf = tallyOf;
     this.#rotationOf = rotationOf;
-  }
-
-  /** Its listeners and services, as they are in force. */
-  configured(): Configured {
-    return {
-      listeners: this.#plane.listeners(),
-      services: [...this.#services].map(([name, { picker }]) => ({ name, endpoints: picker.endpoints })),
-    };
   }
 
   listeners(): readonly ListenerState[] {

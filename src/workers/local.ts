@@ -6,7 +6,9 @@ import type { LiveConnections } from '../l4/live.js';
 import { countAllowed } from '../l4/resources.js';
 import { streamsTransport } from '../l4/streams/transport.js';
 import { Tally } from '../l4/tally.js';
-import type { ConnectionsQuery, Recorder, ThreadReport } from '../telemetry/recorder.js';
+import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
+import type { Recorder, ThreadReport } from '../telemetry/recorder.js';
+import type { Names } from '../telemetry/wanted.js';
 import { DataThread } from './data-thread.js';
 import type { Plane, PlaneSetup, PreparedPlane } from './plane.js';
 
@@ -63,8 +65,12 @@ export class LocalPlane implements Plane {
     this.#thread.update(service, endpoints);
   }
 
-  async report(query?: ConnectionsQuery): Promise<readonly ThreadReport[]> {
-    return [this.#recorder.report(this.#thread.configured(), query)];
+  async report(wanted: Names): Promise<readonly ThreadReport[]> {
+    return [this.#recorder.report(wanted)];
+  }
+
+  async list(query: ConnectionsQuery): Promise<readonly ConnectionList[]> {
+    return [this.#recorder.list(query)];
   }
 
   drain(timeoutMs: number): Promise<number> {

@@ -4,7 +4,9 @@
  */
 import type { Endpoint } from '../balancer/picker.js';
 import type { BoundSocket } from '../l4/transport.js';
-import type { ConnectionsQuery, ThreadReport } from '../telemetry/recorder.js';
+import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
+import type { ThreadReport } from '../telemetry/recorder.js';
+import type { Names } from '../telemetry/wanted.js';
 import type { ListenerSetup, PlaneSetup, ServiceSetup } from './plane.js';
 
 /** A number in memory that all threads see. */
@@ -46,8 +48,10 @@ export type ToWorker =
   /** In force for connections from now on; answered by `applied` when listeners that are gone are touched no more. */
   | { readonly kind: 'setup'; readonly version: number; readonly setup: WorkerSetup }
   | { readonly kind: 'endpoints'; readonly service: string; readonly endpoints: readonly Endpoint[] }
-  /** Answered by a `report` with the same id, with those of its connections that the query asks for. */
-  | { readonly kind: 'ask'; readonly id: number; readonly query: ConnectionsQuery | undefined }
+  /** Answered by a `report` with the same id; what is not wanted is forgotten. */
+  | { readonly kind: 'ask'; readonly id: number; readonly wanted: Names }
+  /** Answered by `listed` with the same id. */
+  | { readonly kind: 'list'; readonly id: number; readonly query: ConnectionsQuery }
   /** So many of its lines have been taken. */
   | { readonly kind: 'taken'; readonly lines: number }
   /** Answered by `stopped`, and by `drained` when no connection is left. */
@@ -62,6 +66,7 @@ export type FromWorker =
   | { readonly kind: 'applied'; readonly version: number }
   /** Unasked without an id. */
   | { readonly kind: 'report'; readonly id?: number; readonly report: ThreadReport }
+  | { readonly kind: 'listed'; readonly id: number; readonly list: ConnectionList }
   | { readonly kind: 'paused'; readonly paused: boolean }
   /** Log lines, JSON, each with its end of line; `dropped` were lost since the last time. */
   | { readonly kind: 'lines'; readonly lines: readonly string[]; readonly dropped: number }

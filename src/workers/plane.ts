@@ -6,8 +6,10 @@ import type { Endpoint } from '../balancer/picker.js';
 import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
 import type { DataPlaneLimits, ListenerState } from '../l4/data-plane.js';
 import type { AccessLog } from '../telemetry/access-log.js';
+import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
 import type { LogOptions } from '../telemetry/logger.js';
-import type { ConnectionsQuery, ThreadReport } from '../telemetry/recorder.js';
+import type { ThreadReport } from '../telemetry/recorder.js';
+import type { Names } from '../telemetry/wanted.js';
 
 export interface ListenerSetup {
   readonly name: string;
@@ -45,8 +47,10 @@ export interface Plane {
   prepare(setup: PlaneSetup): Promise<PreparedPlane>;
   /** Other endpoints for a service of the setup in force. */
   update(service: string, endpoints: readonly Endpoint[]): void;
-  /** What each data thread has done, with those of its connections that `query` asks for; where one does not answer in time, as it said last. */
-  report(query?: ConnectionsQuery): Promise<readonly ThreadReport[]>;
+  /** What each data thread has done, which forgets all that is not wanted; where one does not answer in time, as it said last. */
+  report(wanted: Names): Promise<readonly ThreadReport[]>;
+  /** The connections that `query` asks for, of each data thread that answers in time. */
+  list(query: ConnectionsQuery): Promise<readonly ConnectionList[]>;
   /** Stops accepting, waits for what is open until `timeoutMs`, resets what is left. Resolves with how many that were. */
   drain(timeoutMs: number): Promise<number>;
   /** Resets what is open. */

@@ -10,7 +10,10 @@ import type { ListenerState } from '../l4/data-plane.js';
 import { pipesAllowed } from '../l4/native/pipes.js';
 import { connectionsAllowed, descriptorsInUse } from '../l4/resources.js';
 import { clearCell, sharedCells, Tally } from '../l4/tally.js';
-import type { ConnectionsQuery, ThreadReport } from '../telemetry/recorder.js';
+import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
+import type { ThreadReport } from '../telemetry/recorder.js';
+import { staleReport } from '../telemetry/totals.js';
+import type { Names } from '../telemetry/wanted.js';
 import type { FromWorker, SharedCells, WorkerData, WorkerSetup } from './messages.js';
 import type { Plane, PlaneSetup, PreparedPlane } from './plane.js';
 import { Restarts } from './restarts.js';
@@ -146,11 +149,18 @@ export class WorkerPool implements Plane {
     for (const thread of this.#threads()) thread.post({ kind: 'endpoints', service: name, endpoints });
   }
 
-  async report(query?: ConnectionsQuery): Promise<readonly ThreadReport[]> {
+  async report(wanted: Names): Promise<readonly ThreadReport[]> {
     const reports = await Promise.all(
-      this.#places.map(async (place) => (await place.thread?.ask(query)) ?? place.report),
+      this.#places.map(
+        async (place) => (await place.thread?.ask(wanted)) ?? (place.report && staleReport(place.report)),
+      ),
     );
     return reports.filter((report) => report !== undefined);
+  }
+
+  async list(query: ConnectionsQuery): Promise<readonly ConnectionList[]> {
+    const lists = await Promise.all(this.#threads().map((thread) => thread.list(query)));
+    return lists.filter((list) => list !== undefined);
   }
 
   async drain(timeoutMs: number): Promise<number> {

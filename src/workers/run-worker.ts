@@ -11,7 +11,7 @@ import { Tally } from '../l4/tally.js';
 import type { Accept, BoundSocket, Listener, SocketOptions, Transport } from '../l4/transport.js';
 import { createLogger, type Log } from '../telemetry/logger.js';
 import type { Observer } from '../telemetry/record.js';
-import { type ConnectionsQuery, Recorder, type ThreadReport } from '../telemetry/recorder.js';
+import { Recorder } from '../telemetry/recorder.js';
 import { DataThread } from './data-thread.js';
 import { LineBatch } from './line-batch.js';
 import type { FromWorker, ToWorker, WorkerData, WorkerListener, WorkerSetup } from './messages.js';
@@ -64,7 +64,13 @@ class DataWorker {
     this.#lines = new LineBatch(this.#clock, (lines, dropped) => this.#say({ kind: 'lines', lines, dropped }));
     const { logLevel, accessLog, limits } = data.setup;
     this.#log = createLogger({ level: logLevel, format: 'json' }, { write: (line) => this.#lines.add(line) });
-    this.#recorder = new Recorder({ logger: this.#log.logger, accessLog, clock: this.#clock, live: () => this.#live });
+    this.#recorder = new Recorder({
+      logger: this.#log.logger,
+      accessLog,
+      clock: this.#clock,
+      worker: data.index,
+      live: () => this.#live,
+    });
     const onBug = (err: unknown): void =>
       this.#log.logger.error({ err }, 'a bug in meshproxy ended a connection; please report it');
     this.#transport = createTransport({ owned: data.owned, threads: data.threads, onBug });
@@ -104,7 +110,10 @@ class DataWorker {
         this.#inTurn(async () => this.#thread.update(order.service, order.endpoints));
         break;
       case 'ask':
-        this.#say({ kind: 'report', id: order.id, report: this.#report(order.query) });
+        this.#say({ kind: 'report', id: order.id, report: this.#recorder.report(order.wanted) });
+        break;
+      case 'list':
+        this.#say({ kind: 'listed', id: order.id, list: this.#recorder.list(order.query) });
         break;
       case 'taken':
         this.#lines.taken(order.lines);
@@ -147,7 +156,7 @@ class DataWorker {
     await this.#thread.drain(0);
     this.#reporting?.cancel();
     this.#lines.flush();
-    this.#say({ kind: 'report', report: this.#report() });
+    this.#say({ kind: 'report', report: this.#recorder.report() });
     this.#transport.close();
     // Nothing else keeps the thread.
     this.#port.close();
@@ -170,7 +179,7 @@ class DataWorker {
     const news = (): void => {
       this.#reporting ??= this.#clock.after(REPORT_MS, () => {
         this.#reporting = undefined;
-        this.#say({ kind: 'report', report: this.#report() });
+        this.#say({ kind: 'report', report: recorder.report() });
       });
     };
     return {
@@ -188,10 +197,6 @@ class DataWorker {
         recorder.ended(record);
       },
     };
-  }
-
-  #report(query?: ConnectionsQuery): ThreadReport {
-    return { ...this.#recorder.report(this.#thread.configured(), query), worker: this.#data.index };
   }
 
   #say(message: FromWorker): void {

@@ -2,7 +2,9 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../core/clock.js';
 import { describeError } from '../core/errors.js';
-import type { ConnectionsQuery, ThreadReport } from '../telemetry/recorder.js';
+import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
+import type { ThreadReport } from '../telemetry/recorder.js';
+import type { Names } from '../telemetry/wanted.js';
 import type { FromWorker, ToWorker, WorkerData } from './messages.js';
 
 /** A worker that is not stalled answers within a millisecond or two; who looks at metrics does not wait for longer than this. */
@@ -21,7 +23,7 @@ export class WorkerThread {
   readonly gone: Promise<string | undefined>;
   readonly #worker: Worker;
   readonly #clock: Clock;
-  readonly #asked = new Map<number, (report: ThreadReport | undefined) => void>();
+  readonly #asked = new Map<number, (answer: FromWorker | undefined) => void>();
   readonly #applying = new Map<number, () => void>();
   #lastId = 0;
   #closing = false;
@@ -41,7 +43,7 @@ export class WorkerThread {
       if (message.kind === 'drained') drained.resolve(message.cut);
       if (message.kind === 'applied') this.#settle(message.version);
       onMessage(message);
-      if (message.kind === 'report' && message.id !== undefined) this.#asked.get(message.id)?.(message.report);
+      if ('id' in message && message.id !== undefined) this.#asked.get(message.id)?.(message);
     });
     this.gone = this.#whenGone();
     void this.gone.then(() => {
@@ -65,19 +67,15 @@ export class WorkerThread {
   }
 
   /** `undefined` where it does not answer in time. */
-  ask(query: ConnectionsQuery | undefined): Promise<ThreadReport | undefined> {
-    this.#lastId += 1;
-    const id = this.#lastId;
-    return new Promise((resolve) => {
-      const answer = (report: ThreadReport | undefined): void => {
-        timer.cancel();
-        this.#asked.delete(id);
-        resolve(report);
-      };
-      const timer = this.#clock.after(ANSWER_MS, () => answer(undefined));
-      this.#asked.set(id, answer);
-      this.post({ kind: 'ask', id, query });
-    });
+  async ask(wanted: Names): Promise<ThreadReport | undefined> {
+    const answer = await this.#answer((id) => ({ kind: 'ask', id, wanted }));
+    return answer?.kind === 'report' ? answer.report : undefined;
+  }
+
+  /** `undefined` where it does not answer in time. */
+  async list(query: ConnectionsQuery): Promise<ConnectionList | undefined> {
+    const answer = await this.#answer((id) => ({ kind: 'list', id, query }));
+    return answer?.kind === 'listed' ? answer.list : undefined;
   }
 
   /** Ends it, in order or by force. */
@@ -87,6 +85,21 @@ export class WorkerThread {
     const force = this.#clock.after(CLOSE_MS, () => void this.#worker.terminate());
     await this.gone;
     force.cancel();
+  }
+
+  #answer(question: (id: number) => ToWorker): Promise<FromWorker | undefined> {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((resolve) => {
+      const answer = (message: FromWorker | undefined): void => {
+        timer.cancel();
+        this.#asked.delete(id);
+        resolve(message);
+      };
+      const timer = this.#clock.after(ANSWER_MS, () => answer(undefined));
+      this.#asked.set(id, answer);
+      this.post(question(id));
+    });
   }
 
   #settle(version: number): void {

@@ -8,7 +8,7 @@ import {
   statusAnswer,
 } from '../../src/admin/answers.js';
 import { connectionsView, latencyView, servicesView, statusView } from '../../src/admin/views.js';
-import type { ConnectionsQuery } from '../../src/telemetry/recorder.js';
+import type { ConnectionsQuery } from '../../src/telemetry/connection-list.js';
 import { FakeProxy, liveRecord, statusOf } from '../fakes/telemetry.js';
 
 /** As a reader gets it: through JSON, and checked. */
@@ -17,7 +17,7 @@ function read<T>(schema: { parse(value: unknown): T }, answer: unknown): T {
 }
 
 async function connectionsOf(proxy: FakeProxy, query: ConnectionsQuery) {
-  return connectionsAnswer(await proxy.telemetry.totals(query), query, proxy.clock.now());
+  return connectionsAnswer(await proxy.telemetry.connections(query), proxy.clock.now());
 }
 
 test('the newest connections come first, however many there are', async () => {

@@ -27,7 +27,7 @@ function show(proxy: FakeProxy, differences: Partial<AdminSource> = {}): FakeBro
         return servicesAnswer(await proxy.telemetry.totals(), proxy.status);
       case '/connections': {
         const query = { limit: Number(searchParams.get('limit')) };
-        return connectionsAnswer(await proxy.telemetry.totals(query), query, proxy.clock.now());
+        return connectionsAnswer(await proxy.telemetry.connections(query), proxy.clock.now());
       }
       case '/latency':
         return latencyAnswer(await proxy.telemetry.totals(), searchParams.get('service') ?? undefined);

@@ -73,6 +73,7 @@ export class FakeProxy {
     logger: this.#captured.log.logger,
     accessLog: 'all',
     clock: this.clock,
+    worker: 0,
     live: () => this.connections,
   });
   readonly telemetry = new Telemetry({
@@ -80,7 +81,8 @@ export class FakeProxy {
     clock: this.clock,
     version: '1.2.3',
     open: () => this.connections.size,
-    collect: async (query) => [{ ...this.recorder.report(this.status, query), worker: 0 }],
+    report: async (wanted) => [this.recorder.report(wanted)],
+    list: async (query) => [this.recorder.list(query)],
     status: () => this.status,
   });
 

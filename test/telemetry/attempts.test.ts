@@ -13,12 +13,12 @@ const attempt = (endpoint: string, error?: string): Attempt => ({
 
 test('attempts are counted per endpoint, and the last failure is kept', () => {
   const clock = new VirtualClock();
-  const book = new AttemptBook(clock);
-  book.attempted('web', attempt('a', 'no answer'));
+  const book = new AttemptBook();
+  book.attempted('web', attempt('a', 'no answer'), clock);
   clock.advance(5000);
-  book.attempted('web', attempt('a', 'refused'));
-  book.attempted('web', attempt('a'));
-  book.attempted('db', attempt('a'));
+  book.attempted('web', attempt('a', 'refused'), clock);
+  book.attempted('web', attempt('a'), clock);
+  book.attempted('db', attempt('a'), clock);
   expect(book.of('web', 'a')).toEqual({
     connected: 1,
     failed: 2,
@@ -29,19 +29,21 @@ test('attempts are counted per endpoint, and the last failure is kept', () => {
 });
 
 test('however many endpoints come by, a thousand are told apart', () => {
-  const book = new AttemptBook(new VirtualClock());
-  for (let index = 0; index < 5000; index += 1) book.attempted('web', attempt(`10.0.0.1:${index}`));
+  const clock = new VirtualClock();
+  const book = new AttemptBook();
+  for (let index = 0; index < 5000; index += 1) book.attempted('web', attempt(`10.0.0.1:${index}`), clock);
   const names = [...book].map(({ endpoint }) => endpoint);
   expect(names).toHaveLength(1001);
   expect(book.of('web', OTHER)).toMatchObject({ connected: 4000 });
-  book.attempted('web', attempt('10.0.0.1:7'));
+  book.attempted('web', attempt('10.0.0.1:7'), clock);
   expect(book.of('web', '10.0.0.1:7')).toMatchObject({ connected: 2 });
 });
 
 test('endpoints that are gone are forgotten, and make room', () => {
-  const book = new AttemptBook(new VirtualClock());
-  for (let index = 0; index < 1000; index += 1) book.attempted('web', attempt(`10.0.0.1:${index}`));
+  const clock = new VirtualClock();
+  const book = new AttemptBook();
+  for (let index = 0; index < 1000; index += 1) book.attempted('web', attempt(`10.0.0.1:${index}`), clock);
   book.prune((_, endpoint) => endpoint === '10.0.0.1:5');
-  book.attempted('web', attempt('new'));
+  book.attempted('web', attempt('new'), clock);
   expect([...book].map(({ endpoint }) => endpoint)).toEqual(['10.0.0.1:5', 'new']);
 });

@@ -98,10 +98,9 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
 
     /** The worker that serves each client, by the client's own address. */
     async served(): Promise<Map<string, number>> {
-      const reports = await this.pool.report({ limit: 1000 });
-      return new Map(
-        reports.flatMap(({ connections }, worker) => connections.map(({ peer }) => [peer, worker] as const)),
-      );
+      const lists = await this.pool.list({ limit: 1000 });
+      const connections = lists.flatMap((list) => list.connections);
+      return new Map(connections.map(({ peer, worker = -1 }) => [peer, worker]));
     }
   }
 
@@ -269,7 +268,7 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
     cleanups.push(() => traffic.terminate());
     const [{ upstream }] = await once(traffic, 'message');
     running.pool.update('web', [{ id: 'traffic', addresses: [{ kind: 'ip', host: '127.0.0.1', port: upstream }] }]);
-    await expect.poll(async () => (await running.pool.report()).length).toBe(2);
+    await expect.poll(async () => (await running.pool.report({ listeners: [], services: [] })).length).toBe(2);
     const counts = new Int32Array(new SharedArrayBuffer(8));
     traffic.postMessage(counts);
     await expect.poll(() => Atomics.load(counts, 0)).toBeGreaterThan(0);
