@@ -1,11 +1,16 @@
-/** A worker that dies when it is told to: by an error that nobody catches, as a bug in it would be. */
+/** A worker that dies when it is told to, by an error that nobody catches as a bug in it would be, or stalls. */
 import { BroadcastChannel, workerData } from 'node:worker_threads';
 import { createNativeTransport } from '../../dist/l4/native/transport.js';
 import { runWorker } from '../../dist/workers/run-worker.js';
 
-const deaths = new BroadcastChannel('mortal');
-deaths.onmessage = ({ data }) => {
-  if (data === workerData.index) throw new Error('told to die');
+const orders = new BroadcastChannel('mortal');
+orders.onmessage = ({ data: { order, worker } }) => {
+  // What another worker says has neither.
+  if (worker !== workerData.index) return;
+  if (order === 'die') throw new Error('told to die');
+  orders.postMessage('stalled');
+  // Until it is ended by force.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 };
-deaths.unref();
+orders.unref();
 runWorker(createNativeTransport);

@@ -9,6 +9,7 @@ import { type Address, formatAddress } from '../../src/core/address.js';
 import { systemClock } from '../../src/core/clock.js';
 import { abortOwned, bindShared } from '../../src/l4/native/bind.js';
 import { nativeSupport } from '../../src/l4/native/support.js';
+import { staleReport } from '../../src/telemetry/totals.js';
 import type { PlaneSetup } from '../../src/workers/plane.js';
 import { type WorkerDeath, WorkerPool } from '../../src/workers/pool.js';
 import { WORKER } from '../fakes/engines.js';
@@ -41,6 +42,7 @@ function isTaken(address: Address): Promise<boolean> {
   );
 }
 
+const WANTED = { listeners: ['web'], services: [{ name: 'web', endpoints: [] }] };
 const MORTAL = new URL('mortal.mjs', import.meta.url);
 
 describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
@@ -151,9 +153,20 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
   }
 
   function kill(worker: number): void {
-    const deaths = new BroadcastChannel('mortal');
-    deaths.postMessage(worker);
-    deaths.close();
+    const orders = new BroadcastChannel('mortal');
+    orders.postMessage({ worker, order: 'die' });
+    orders.close();
+  }
+
+  /** Resolves when that worker does nothing any more. */
+  async function stall(worker: number): Promise<void> {
+    const orders = new BroadcastChannel('mortal');
+    const stalled = new Promise((resolve) => {
+      orders.onmessage = resolve;
+    });
+    orders.postMessage({ worker, order: 'stall' });
+    await stalled;
+    orders.close();
   }
 
   it('serves clients in all of its workers', async () => {
@@ -200,6 +213,25 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
     await expect.poll(() => running.deaths).toMatchObject([{}, { worker: 0, restartMs: 100 }]);
     const late = await Promise.all(Array.from({ length: 10 }, () => running.client()));
     expect(late).toHaveLength(10);
+  });
+
+  it('shows what a stalled worker said last, reloads without it, and ends it by force', async () => {
+    const running = await start({}, { entry: MORTAL });
+    const clients = await clientsOfAll(running, 2);
+    const [stuck, served] = [clients.get(0), clients.get(1)];
+    if (!stuck || !served) throw new Error('unreachable: each worker has a client');
+    const [before] = await running.pool.report(WANTED);
+    await stall(0);
+    const [after, other] = await running.pool.report(WANTED);
+    expect(before?.workers).toMatchObject([{ worker: 0, answered: true }]);
+    expect(after).toEqual(before && staleReport(before));
+    expect(other?.workers).toMatchObject([{ worker: 1, answered: true }]);
+    await running.apply(setupOf('127.0.0.1:1', { accessLog: 'off' }));
+    served.write('?');
+    expect((await readExactly(served, 1)).toString()).toBe('?');
+    await running.pool.close();
+    expect((await readAll(stuck)).end).toBe('reset');
+    expect(running.pool.open).toBe(0);
   });
 
   it('takes other endpoints and other listeners, and touches no live connection', async () => {
@@ -268,7 +300,7 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
     cleanups.push(() => traffic.terminate());
     const [{ upstream }] = await once(traffic, 'message');
     running.pool.update('web', [{ id: 'traffic', addresses: [{ kind: 'ip', host: '127.0.0.1', port: upstream }] }]);
-    await expect.poll(async () => (await running.pool.report({ listeners: [], services: [] })).length).toBe(2);
+    await expect.poll(async () => (await running.pool.report(WANTED)).length).toBe(2);
     const counts = new Int32Array(new SharedArrayBuffer(8));
     traffic.postMessage(counts);
     await expect.poll(() => Atomics.load(counts, 0)).toBeGreaterThan(0);
