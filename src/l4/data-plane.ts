@@ -47,7 +47,7 @@ export interface DataPlaneOptions {
   /** How many connections the process has descriptors for. */
   allowed(): number;
   /** In place of the transport's own `listen`, where listening sockets are bound by somebody else. */
-  listen?(route: Route, sockets: SocketOptions, accept: Accept): Promise<Listener>;
+  listen?(route: Route, sockets: SocketOptions, accept: Accept, exhausted: () => void): Promise<Listener>;
   /** Told when accepting stops for want of descriptors, and when it goes on. */
   onPause(paused: boolean): void;
   onBug(error: unknown): void;
@@ -169,8 +169,9 @@ export class DataPlane {
   async #bind(key: string, route: Route, sockets: SocketOptions): Promise<Frontend> {
     const { transport, listen } = this.#options;
     const accept = (connection: Connection): void => this.#accept(frontend, connection);
-    const listener = await (listen?.(route, sockets, accept) ??
-      transport.listen(route.settings.address, sockets, accept));
+    const exhausted = (): void => this.#rest();
+    const listener = await (listen?.(route, sockets, accept, exhausted) ??
+      transport.listen(route.settings.address, sockets, accept, exhausted));
     const frontend: Frontend = { key, listener, route, tally: route.tally ?? new Tally() };
     return frontend;
   }

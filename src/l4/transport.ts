@@ -31,8 +31,11 @@ export interface BoundSocket {
 
 export interface Transport {
   readonly engine: 'streams' | 'native';
-  /** Rejects with a `MeshproxyError` `listen`, or `resolve` where the address is a name. */
-  listen(address: Address, options: SocketOptions, accept: Accept): Promise<Listener>;
+  /**
+   * Rejects with a `MeshproxyError` `listen`, or `resolve` where the address is a name.
+   * @param exhausted told, where the system says so, that there was no descriptor for a client; it waits
+   */
+  listen(address: Address, options: SocketOptions, accept: Accept, exhausted?: () => void): Promise<Listener>;
   /**
    * Connects. Rejects with `connect` (the endpoint cannot be reached), `exhausted` (this machine is short of
    * something) or `aborted` (the signal was); nothing is left open then.

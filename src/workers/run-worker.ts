@@ -19,7 +19,7 @@ import type { ListenerSetup } from './plane.js';
 
 export interface WorkerTransport extends Transport {
   /** Accepts on a socket that main has bound. Closing the listener leaves the socket open. */
-  adopt(socket: BoundSocket, options: SocketOptions, accept: Accept): Listener;
+  adopt(socket: BoundSocket, options: SocketOptions, accept: Accept, exhausted: () => void): Listener;
   /** Closes what the transport itself holds. */
   close(): void;
 }
@@ -82,7 +82,7 @@ class DataWorker {
       observer: this.#watched(),
       tally: new Tally(data.connections, data.index),
       allowed: () => Atomics.load(data.allowed, 0),
-      listen: async ({ name, settings }, sockets, accept) => this.#adopt(keyOf({ name, settings }), sockets, accept),
+      listen: async ({ name, settings }, ...how) => this.#adopt(keyOf({ name, settings }), ...how),
       tallyOf: (listener) => this.#tallyOf(listener),
       rotationOf: (service) => this.#rotations.get(service),
       onPause: (paused) => this.#say({ kind: 'paused', paused }),
@@ -162,10 +162,10 @@ class DataWorker {
     this.#port.close();
   }
 
-  #adopt(key: string, sockets: SocketOptions, accept: Accept): Listener {
+  #adopt(key: string, sockets: SocketOptions, accept: Accept, exhausted: () => void): Listener {
     const listener = this.#listeners.get(key);
     if (listener === undefined) throw new Error(`unreachable: there is no socket for ${key}`);
-    return this.#transport.adopt(listener.socket, sockets, accept);
+    return this.#transport.adopt(listener.socket, sockets, accept, exhausted);
   }
 
   #tallyOf(listener: ListenerSetup): Tally | undefined {

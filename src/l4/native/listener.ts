@@ -20,6 +20,8 @@ export interface ListenerOptions {
   readonly address: Address;
   readonly fd: number;
   accept(connection: Connection): void;
+  /** There was no descriptor for a client. */
+  exhausted?: (() => void) | undefined;
   /** Called once when it is closed: closes the socket, where it is ours to close. */
   release(): void;
 }
@@ -95,6 +97,9 @@ export class NativeListener implements Listener, Handler {
   }
 
   #rest(): void {
+    this.#options.exhausted?.();
+    // It may have been paused by that: then it is not ours to go on.
+    if (this.#state !== 'open') return;
     this.#stopListening();
     // The turn under way was to wait without knowing of the timer.
     this.#engine.reactor.callingOut();

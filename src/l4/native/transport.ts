@@ -21,7 +21,7 @@ export interface NativeOptions extends KernelOptions {
 export interface NativeTransport extends Transport {
   readonly engine: 'native';
   /** Accepts on a socket that another thread has bound. Closing the listener leaves the socket open. */
-  adopt(socket: BoundSocket, options: SocketOptions, accept: Accept): NativeListener;
+  adopt(socket: BoundSocket, options: SocketOptions, accept: Accept, exhausted?: () => void): NativeListener;
   /** Closes what the transport itself holds, once nothing of it is in use any more. */
   close(): void;
 }
@@ -32,16 +32,14 @@ export function createNativeTransport({ threads = 1, onBug, ...options }: Native
   const pipes = new Pipes(kernel, Math.max(1, Math.floor(pipesAllowed(descriptorLimit()) / threads)));
   const reactor = new Reactor(kernel, onBug);
   const engine: Engine = { kernel, reactor, pipes, keepalive: new LateKeepalive(kernel, reactor) };
-  const listener = (socket: BoundSocket, accept: Accept, release: () => void): NativeListener =>
-    new NativeListener(engine, { ...socket, accept, release });
   return {
     engine: 'native',
-    async listen(address: Address, sockets: SocketOptions, accept: Accept) {
+    async listen(address: Address, sockets: SocketOptions, accept: Accept, exhausted?: () => void) {
       const { address: bound, fds, close } = await bindShared(address, sockets, 1);
-      return listener({ address: bound, fd: fds[0] ?? -1 }, accept, close);
+      return new NativeListener(engine, { address: bound, fd: fds[0] ?? -1, accept, exhausted, release: close });
     },
-    adopt: (socket, sockets, accept) => {
-      const adopted = listener(socket, accept, () => {});
+    adopt: (socket, sockets, accept, exhausted) => {
+      const adopted = new NativeListener(engine, { ...socket, accept, exhausted, release() {} });
       adopted.configure(sockets);
       return adopted;
     },
