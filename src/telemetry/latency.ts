@@ -4,8 +4,17 @@
  * High dynamic range histograms: 1 % exact from a microsecond to a day, in some kilobytes each, made when there is
  * a first value. Windows turn when they are next written to or read: no timer.
  */
-import { build, type JsHistogram } from 'hdr-histogram-js';
+import type { JsHistogram } from 'hdr-histogram-js';
 import type { Clock } from '../core/clock.js';
+import {
+  createHistogram,
+  type LatencySummary,
+  mergeSamples,
+  NO_SAMPLE,
+  percentilesOf,
+  type Sample,
+  summarize,
+} from './sample.js';
 
 /** What is measured; `STEPS` has what each means. */
 export type Step = 'connect' | 'firstByte' | 'duration';
@@ -15,18 +24,6 @@ export const STEPS: Readonly<Record<Step, string>> = {
   firstByte: 'from then until the first byte from the upstream',
   duration: 'from accept to the end of the connection',
 };
-
-/** All in microseconds, save `count`. */
-export interface LatencySummary {
-  readonly count: number;
-  readonly min: number;
-  readonly mean: number;
-  readonly p50: number;
-  readonly p90: number;
-  readonly p99: number;
-  readonly p999: number;
-  readonly max: number;
-}
 
 export type StepLatency = {
   readonly [step in Step]?: { readonly sinceStart: LatencySummary; readonly recent?: LatencySummary };
@@ -46,50 +43,32 @@ export interface CurvePoint {
 
 /** Longer ones count as this. */
 const MAX_US = 86_400e6;
-/** Two significant digits: a value is off by less than 1 %, and a histogram is a tenth of the size that three would take. */
-const DIGITS = 2 as const;
-/** Where a histogram's range starts out; it grows with its values. */
-const START_US = 10_000;
 /** A window; `recent` is the one that fills and the one before it. */
 const WINDOW_MS = 60_000;
 /** Where the curve is drawn: closer towards the end, as the tail is what people look at. */
 const CURVE = [0, 10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 100];
 
-/** Plain data: values and how often each occurred, by turns. */
-export interface SampleSnapshot {
-  readonly values: readonly number[];
-  readonly sum: number;
-  readonly min: number;
-  readonly max: number;
-}
-
-/** Plain data: what one thread has measured. */
-export type LatencySnapshot = readonly {
+/** Plain data: what has been measured of one step. */
+export interface StepSample {
   readonly service: string;
   readonly step: Step;
-  readonly sinceStart: SampleSnapshot;
-  readonly recent: SampleSnapshot;
-}[];
+  /** Of the last one to two minutes. */
+  readonly recent: Sample;
+  readonly older: Sample;
+}
 
-/** Values of one step. Count, sum and extremes are exact, and cost nothing to read: the histogram would walk all its buckets for them. */
-class Sample {
+/** Plain data: what one thread has measured, or several together. */
+export type LatencySnapshot = readonly StepSample[];
+
+/** What is measured within one window. Sum and extremes are exact; the histogram's own would be as coarse as its groups. */
+class Window {
   readonly #histogram: JsHistogram;
   #sum = 0;
   #min = Number.POSITIVE_INFINITY;
   #max = 0;
 
-  constructor(counterBits: 32 | 64) {
-    this.#histogram = build({
-      numberOfSignificantValueDigits: DIGITS,
-      bitBucketSize: counterBits,
-      autoResize: true,
-      highestTrackableValue: START_US,
-      // `build` makes one in WebAssembly only where that was initialized, which is nowhere here.
-    }) as JsHistogram;
-  }
-
-  get count(): number {
-    return this.#histogram.totalCount;
+  constructor() {
+    this.#histogram = createHistogram();
   }
 
   record(us: number): void {
@@ -99,51 +78,17 @@ class Sample {
     if (us > this.#max) this.#max = us;
   }
 
-  add(other: Sample): void {
-    this.#histogram.add(other.#histogram);
-    this.#sum += other.#sum;
-    this.#min = Math.min(this.#min, other.#min);
-    this.#max = Math.max(this.#max, other.#max);
-  }
-
-  snapshot(): SampleSnapshot {
+  sample(): Sample {
     const histogram = this.#histogram;
-    const values: number[] = [];
+    const groups: number[] = [];
+    const counts: number[] = [];
     for (let index = 0; index < histogram.countsArrayLength; index += 1) {
       const count = histogram.getCountAtIndex(index);
-      if (count > 0) values.push(histogram.valueFromIndex(index), count);
+      if (count === 0) continue;
+      groups.push(index);
+      counts.push(count);
     }
-    return { values, sum: this.#sum, min: this.#min, max: this.#max };
-  }
-
-  /** Adds what another one has recorded, exactly: equal values fall into equal buckets. */
-  addSnapshot({ values, sum, min, max }: SampleSnapshot): void {
-    for (let index = 0; index < values.length; index += 2) {
-      this.#histogram.recordValueWithCount(values[index] ?? 0, values[index + 1] ?? 0);
-    }
-    this.#sum += sum;
-    this.#min = Math.min(this.#min, min);
-    this.#max = Math.max(this.#max, max);
-  }
-
-  /** The upper end of what the histogram cannot tell apart, and never outside of what was recorded. */
-  at(percentile: number): number {
-    if (this.count === 0) return 0;
-    return Math.min(Math.max(this.#histogram.getValueAtPercentile(percentile), this.#min), this.#max);
-  }
-
-  summary(): LatencySummary {
-    const { count } = this;
-    return {
-      count,
-      min: count === 0 ? 0 : this.#min,
-      mean: count === 0 ? 0 : Math.round(this.#sum / count),
-      p50: this.at(50),
-      p90: this.at(90),
-      p99: this.at(99),
-      p999: this.at(99.9),
-      max: this.#max,
-    };
+    return { groups, counts, sum: this.#sum, min: this.#min, max: this.#max };
   }
 }
 
@@ -151,44 +96,33 @@ class Sample {
 class Windows {
   /** The number of the current window, counted from the clock's origin. */
   #slot: number;
-  #current = new Sample(32);
-  #previous: Sample | undefined;
-  /** 64 bits: a counter of 32 would be full, and throw, after some days of a busy proxy. */
-  readonly #older = new Sample(64);
+  #current = new Window();
+  #previous = NO_SAMPLE;
+  #older = NO_SAMPLE;
 
   constructor(slot: number) {
     this.#slot = slot;
   }
 
   record(slot: number, us: number): void {
-    this.#turnTo(slot);
+    if (slot > this.#slot) this.#turnTo(slot);
     this.#current.record(us);
   }
 
-  recent(slot: number): Sample {
-    this.#turnTo(slot);
-    return sum([this.#current, this.#previous]);
-  }
-
-  sinceStart(): Sample {
-    return sum([this.#current, this.#previous, this.#older]);
+  samples(slot: number): { readonly recent: Sample; readonly older: Sample } {
+    if (slot > this.#slot) this.#turnTo(slot);
+    return { recent: mergeSamples(this.#current.sample(), this.#previous), older: this.#older };
   }
 
   #turnTo(slot: number): void {
-    if (slot <= this.#slot) return;
+    const last = this.#current.sample();
     const isNext = slot === this.#slot + 1;
-    if (this.#previous !== undefined) this.#older.add(this.#previous);
-    if (!isNext) this.#older.add(this.#current);
-    this.#previous = isNext ? this.#current : undefined;
-    this.#current = new Sample(32);
+    this.#older = mergeSamples(this.#older, this.#previous);
+    if (!isNext) this.#older = mergeSamples(this.#older, last);
+    this.#previous = isNext ? last : NO_SAMPLE;
+    this.#current = new Window();
     this.#slot = slot;
   }
-}
-
-function sum(samples: readonly (Sample | undefined)[]): Sample {
-  const total = new Sample(64);
-  for (const sample of samples) if (sample !== undefined) total.add(sample);
-  return total;
 }
 
 export class LatencyBook {
@@ -207,12 +141,7 @@ export class LatencyBook {
   snapshot(): LatencySnapshot {
     const slot = this.#slot();
     return [...this.#services].flatMap(([service, steps]) =>
-      [...steps].map(([step, windows]) => ({
-        service,
-        step,
-        recent: windows.recent(slot).snapshot(),
-        sinceStart: windows.sinceStart().snapshot(),
-      })),
+      [...steps].map(([step, windows]) => ({ service, step, ...windows.samples(slot) })),
     );
   }
 
@@ -244,38 +173,34 @@ export class LatencyBook {
 
 /** Of a thread that has ended: what it measured last was recent then. */
 export function withoutRecent(snapshot: LatencySnapshot): LatencySnapshot {
-  const none = new Sample(32).snapshot();
-  return snapshot.map((entry) => ({ ...entry, recent: none }));
+  return snapshot.map(({ service, step, recent, older }) => ({
+    ...{ service, step, recent: NO_SAMPLE, older: mergeSamples(older, recent) },
+  }));
 }
 
 /** What several threads have measured together. */
 export class LatencyTotals {
-  readonly #services = new Map<string, Map<Step, { readonly sinceStart: Sample; readonly recent: Sample }>>();
+  readonly #services = new Map<string, Map<Step, StepSample>>();
 
   add(snapshot: LatencySnapshot): void {
-    for (const { service, step, sinceStart, recent } of snapshot) {
-      const steps = this.#services.get(service) ?? new Map();
+    for (const { service, step, recent, older } of snapshot) {
+      const steps = this.#services.get(service) ?? new Map<Step, StepSample>();
       this.#services.set(service, steps);
-      const samples = steps.get(step) ?? { sinceStart: new Sample(64), recent: new Sample(64) };
-      steps.set(step, samples);
-      samples.sinceStart.addSnapshot(sinceStart);
-      samples.recent.addSnapshot(recent);
+      const known = steps.get(step) ?? { recent: NO_SAMPLE, older: NO_SAMPLE };
+      const both = { recent: mergeSamples(known.recent, recent), older: mergeSamples(known.older, older) };
+      steps.set(step, { service, step, ...both });
     }
   }
 
   snapshot(): LatencySnapshot {
-    return [...this.#services].flatMap(([service, steps]) =>
-      [...steps].map(([step, { sinceStart, recent }]) => ({
-        ...{ service, step, sinceStart: sinceStart.snapshot(), recent: recent.snapshot() },
-      })),
-    );
+    return [...this.#services.values()].flatMap((steps) => [...steps.values()]);
   }
 
   summaries(): readonly ServiceLatency[] {
     return [...this.#services].map(([service, steps]) => {
-      const entries = [...steps].map(([step, samples]) => {
-        const sinceStart = samples.sinceStart.summary();
-        return [step, samples.recent.count === 0 ? { sinceStart } : { sinceStart, recent: samples.recent.summary() }];
+      const entries = [...steps].map(([step, { recent, older }]) => {
+        const sinceStart = summarize(mergeSamples(recent, older));
+        return [step, recent.groups.length === 0 ? { sinceStart } : { sinceStart, recent: summarize(recent) }];
       });
       return { service, steps: Object.fromEntries(entries) as StepLatency };
     });
@@ -283,9 +208,10 @@ export class LatencyTotals {
 
   /** The percentile curve since the start; empty where nothing was measured. */
   curve(service: string, step: Step): readonly CurvePoint[] {
-    const sample = this.#services.get(service)?.get(step)?.sinceStart;
-    if (sample === undefined) return [];
-    return CURVE.map((percentile) => ({ percentile, us: sample.at(percentile) }));
+    const measured = this.#services.get(service)?.get(step);
+    if (measured === undefined) return [];
+    const values = percentilesOf(mergeSamples(measured.recent, measured.older), CURVE);
+    return CURVE.map((percentile, index) => ({ percentile, us: values[index] ?? 0 }));
   }
 
   /** Forgets every service that `isWanted` does not know. */

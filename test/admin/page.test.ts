@@ -172,3 +172,17 @@ test('a proxy that does not answer is told, and asked again', async () => {
   turn(page);
   await vi.waitFor(() => expect(page.at('state').textContent).toBe('ready'));
 });
+
+test.each([
+  [{ name: 'streams', workers: 1, deaths: 0 }, 'streams configuration'],
+  [{ name: 'streams', workers: 1, deaths: 0, why: 'not on this system' }, 'native cannot run: not on this system'],
+  [{ name: 'native', workers: 1, deaths: 0 }, 'native, 1 worker with 1 open configuration'],
+  [{ name: 'native', workers: 1, deaths: 3 }, '1 worker with 1 open, 3 died and replaced'],
+] as const)('it tells the engine: %j', async (engine, words) => {
+  const proxy = new FakeProxy();
+  proxy.status = statusOf({ engine });
+  proxy.open(liveRecord());
+  const page = show(proxy);
+  await drawn(page);
+  expect(page.at('facts').textContent).toContain(words);
+});

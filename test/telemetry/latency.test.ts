@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { LatencyBook, type LatencySummary, LatencyTotals } from '../../src/telemetry/latency.js';
+import { LatencyBook, LatencyTotals } from '../../src/telemetry/latency.js';
+import type { LatencySummary } from '../../src/telemetry/sample.js';
 import { VirtualClock } from '../fakes/clock.js';
 
 function totalsOf(...books: readonly LatencyBook[]): LatencyTotals {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { HISTOGRAMS, METRICS } from '../../src/telemetry/metric-list.js';
+import { threadCpuSeconds } from '../../src/telemetry/process-usage.js';
 import { type Attempt, ENDINGS } from '../../src/telemetry/record.js';
 import { parseExposition } from '../fakes/prometheus.js';
 import { FakeProxy, liveRecord, recordOf, statusOf } from '../fakes/telemetry.js';
@@ -209,4 +210,12 @@ test('ended connections are written to the access log as its mode asks, which ma
     { level: 'info', msg: expect.stringContaining('in order'), connection: { ending: 'completed' } },
     { level: 'warn', msg: expect.stringContaining('upstream reset'), connection: { ending: 'upstream-reset' } },
   ]);
+});
+
+test.runIf(process.platform === 'linux')('the CPU time of a thread grows as it works', () => {
+  const before = threadCpuSeconds() ?? Number.NaN;
+  // However much of a processor it gets.
+  while (!((threadCpuSeconds() ?? Number.NaN) > before + 0.01));
+  const { user, system } = process.cpuUsage();
+  expect(threadCpuSeconds()).toBeLessThanOrEqual((user + system) / 1e6 + 1);
 });
