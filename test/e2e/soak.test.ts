@@ -7,6 +7,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { pipesAllowed } from '../../src/l4/native/pipes.js';
 import { crowd, descriptorsOf, growthOf, limitDescriptors, type Sample } from '../soak/soak.js';
 import { Program } from './program.js';
 import { type AccessLine, makePlans, type Plan, problemsOf, Torture } from './torture.js';
@@ -26,8 +27,8 @@ const CROWD = 150;
 /** One plan in so many carries this much one way. */
 const BIG_EVERY = 120;
 const BIG_BYTES = 24_000_000;
-/** Of pipes that may be kept for the next stream, a sixteenth of the descriptors. */
-const SPARE_PIPE_DESCRIPTORS = DESCRIPTORS / 16;
+/** Of pipes that may be kept for the next stream: `pipesAllowed`. */
+const SPARE_PIPE_DESCRIPTORS = 2 * pipesAllowed(DESCRIPTORS);
 /** What heaps and allocators of three threads may move by; a leak of a kilobyte a connection is five times that in five minutes. */
 const GROWTH_BYTES = 16 * 1024 ** 2;
 

@@ -33,6 +33,8 @@ export class NativeConnection implements Connection, Handler {
   readToEnd: boolean;
   /** The end of the stream has been read. */
   ended = false;
+  /** It is not told of what arrives. */
+  deaf = false;
   /** The kernel takes no more until it says so. */
   blocked = false;
   /** The socket broke, and is closed. */

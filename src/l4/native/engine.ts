@@ -8,7 +8,15 @@ export interface Engine {
   readonly kernel: Relaying & Connecting;
   readonly reactor: Pick<
     Reactor,
-    'watchEdges' | 'watchReadable' | 'handOver' | 'unwatch' | 'closing' | 'later' | 'callingOut' | 'reportBug'
+    | 'watchEdges'
+    | 'watchReadable'
+    | 'handOver'
+    | 'hearArrivals'
+    | 'unwatch'
+    | 'closing'
+    | 'later'
+    | 'callingOut'
+    | 'reportBug'
   >;
   readonly pipes: Pipes;
   readonly keepalive: LateKeepalive;

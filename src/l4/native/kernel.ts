@@ -73,6 +73,11 @@ export interface Relaying {
 export interface Polling {
   /** Reports the edges of a socket from now on: readable, writable, hung up. `tag` comes back with each event. */
   watchEdges(fd: number, tag: number): number;
+  /**
+   * Of a watched socket: whether edges of what arrives are reported from now on; all others are in any case. What is
+   * there already when it is switched on is reported as an edge.
+   */
+  hearArrivals(fd: number, tag: number, heard: boolean): void;
   /** Reports a descriptor for as long as it is readable. */
   watchReadable(fd: number, tag: number): number;
   unwatch(fd: number): void;

@@ -36,8 +36,10 @@ const F_GETPIPE_SZ = 1032;
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
+const EPOLL_CTL_MOD = 3;
 const EPOLLET = 0x80000000;
 const EDGES = (IN | PRI | OUT | RDHUP | ERR | HUP | EPOLLET) >>> 0;
+const EDGES_BUT_ARRIVALS = (OUT | RDHUP | ERR | HUP | EPOLLET) >>> 0;
 
 /** Events taken by one wait. More wait in the kernel, and none is lost. */
 const EVENTS = 256;
@@ -180,6 +182,10 @@ export class LinuxKernel implements Kernel {
     return this.#watch(fd, tag, EDGES);
   }
 
+  hearArrivals(fd: number, tag: number, heard: boolean): void {
+    this.#watch(fd, tag, heard ? EDGES : EDGES_BUT_ARRIVALS, EPOLL_CTL_MOD);
+  }
+
   watchReadable(fd: number, tag: number): number {
     return this.#watch(fd, tag, IN);
   }
@@ -282,11 +288,11 @@ export class LinuxKernel implements Kernel {
     return this.#set(fd, IPPROTO_IPV6, IPV6_V6ONLY, both ? 0 : 1);
   }
 
-  #watch(fd: number, tag: number, events: number): number {
+  #watch(fd: number, tag: number, events: number, operation = EPOLL_CTL_ADD): number {
     this.#changeWords[0] = events;
     this.#changeWords[EVENT.data] = fd;
     this.#changeWords[EVENT.data + 1] = tag;
-    return this.#result(this.#c.epoll_ctl(this.#epoll, EPOLL_CTL_ADD, fd, this.#change.address));
+    return this.#result(this.#c.epoll_ctl(this.#epoll, operation, fd, this.#change.address));
   }
 
   #set(fd: number, level: number, name: number, value: number): number {

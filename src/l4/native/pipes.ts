@@ -43,8 +43,8 @@ export class Pipes {
   }
 }
 
-/** Of the descriptors of a process, how many streams may take: the others are for connections. */
-const SHARE = 1 / 16;
+/** Of the descriptors of a process, how many pipes may take: the others are for connections, and a stream without a pipe is only copied. */
+const SHARE = 1 / 64;
 /** A pipe holds up to 1 MiB of the kernel's memory when its reader is slow; past this many, streams are copied. */
 const MOST = 1024;
 const DESCRIPTORS_PER_PIPE = 2;

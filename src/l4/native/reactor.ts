@@ -77,6 +77,12 @@ export class Reactor {
     return this.#handlers[fd] === undefined ? 0 : (this.#tags[fd] ?? 0);
   }
 
+  /** Whether `fd` is told of what arrives; what is there when it is told again counts as having arrived. */
+  hearArrivals(fd: number, heard: boolean): void {
+    const tag = this.#tags[fd];
+    if (this.#handlers[fd] !== undefined && tag !== undefined) this.#kernel.hearArrivals(fd, tag, heard);
+  }
+
   /** Hands a watched descriptor to another owner. */
   handOver(fd: number, handler: Handler): void {
     this.#handlers[fd] = handler;

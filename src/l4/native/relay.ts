@@ -82,8 +82,25 @@ export class Relay implements Unfinished {
     }
     if ((mask & (IN | PRI | RDHUP | HUP)) !== 0) {
       side.noteReadable(mask);
+      if (other.blocked) this.#holdBack(side);
       this.#pump(side, other);
     }
+  }
+
+  /**
+   * What arrives cannot be handed on now, and each arrival would wake the thread for nothing: of a stream with a slow
+   * reader, ten times for each time that the reader has taken something.
+   */
+  #holdBack(from: NativeConnection): void {
+    if (from.deaf) return;
+    from.deaf = true;
+    this.#engine.reactor.hearArrivals(from.fd, false);
+  }
+
+  /** It has been read to the end of what there was: only another arrival brings more. */
+  #hearAgain(from: NativeConnection): void {
+    from.deaf = false;
+    this.#engine.reactor.hearArrivals(from.fd, true);
   }
 
   goOn(): void {
@@ -99,6 +116,11 @@ export class Relay implements Unfinished {
 
   /** Carries from one side to the other what there is, as far as the other takes it. */
   #pump(from: NativeConnection, to: NativeConnection): void {
+    this.#carry(from, to);
+    if (from.deaf && !from.readable && !this.#over) this.#hearAgain(from);
+  }
+
+  #carry(from: NativeConnection, to: NativeConnection): void {
     if (!this.#handOn(from, to)) return;
     for (let reads = 0; from.readable && !from.ended; reads += 1) {
       if (reads === READS_PER_TURN) return void this.#takeTurns();

@@ -42,6 +42,7 @@ interface Watch {
   readonly fd: number;
   readonly tag: number;
   readonly edges: boolean;
+  heard: boolean;
   readonly of: FakeSocket | FakeListener;
 }
 
@@ -175,6 +176,14 @@ export class FakeKernel implements Kernel {
     return this.#watch(fd, tag, true);
   }
 
+  hearArrivals(fd: number, tag: number, heard: boolean): void {
+    const watch = this.#watches.get(fd);
+    if (watch?.tag !== tag) return void this.violations.push(`descriptor ${fd} is not watched with tag ${tag}`);
+    watch.heard = heard;
+    // As EPOLL_CTL_MOD does: what is there already is an event.
+    if ((watch.of.mask & wantedOf(watch)) !== 0) this.#ready.add(watch);
+  }
+
   watchReadable(fd: number, tag: number): number {
     // libuv's own descriptor: never ready here, the tests turn the loop themselves.
     return fd === this.loopFd ? 0 : this.#watch(fd, tag, false);
@@ -194,7 +203,7 @@ export class FakeKernel implements Kernel {
     this.#events = [];
     for (const watch of [...this.#ready]) {
       if (this.#events.length === EVENTS) break;
-      const mask = watch.of.mask & (watch.edges ? -1 : IN);
+      const mask = watch.of.mask & wantedOf(watch);
       this.#ready.delete(watch);
       if (mask === 0) continue;
       this.#events.push({ watch, mask });
@@ -298,13 +307,12 @@ export class FakeKernel implements Kernel {
     const of = this.#held[fd];
     if (!(of instanceof FakeSocket || of instanceof FakeListener)) return -this.#bad(fd);
     if (this.#watches.has(fd)) this.violations.push(`descriptor ${fd} was watched twice`);
-    const watch: Watch = { fd, tag, edges, of };
+    const watch: Watch = { fd, tag, edges, heard: true, of };
     this.#watches.set(fd, watch);
-    const wanted = edges ? -1 : IN;
     of.wake = (events) => {
-      if (events === 0 || (events & wanted & (IN | PRI | OUT)) !== 0) this.#ready.add(watch);
+      if (events === 0 || (events & wantedOf(watch) & (IN | PRI | OUT)) !== 0) this.#ready.add(watch);
     };
-    if ((of.mask & wanted) !== 0) this.#ready.add(watch);
+    if ((of.mask & wantedOf(watch)) !== 0) this.#ready.add(watch);
     return 0;
   }
 
@@ -334,4 +342,10 @@ export class FakeKernel implements Kernel {
     this.violations.push(`descriptor ${fd} was used, which is not what it was`);
     return EBADF;
   }
+}
+
+/** The events that a watch is told of. */
+function wantedOf({ edges, heard }: Watch): number {
+  if (!edges) return IN;
+  return heard ? -1 : ~(IN | PRI);
 }

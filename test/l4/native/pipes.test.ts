@@ -57,7 +57,7 @@ describe('pipes', () => {
       const allowed = pipesAllowed(descriptors);
       expect(allowed).toBeGreaterThanOrEqual(1);
       expect(allowed).toBeLessThanOrEqual(2048);
-      if (descriptors !== undefined && descriptors > 64) expect(allowed * 2).toBeLessThanOrEqual(descriptors / 16);
+      if (descriptors !== undefined && descriptors > 64) expect(allowed * 2).toBeLessThanOrEqual(descriptors / 64);
     }
   });
 });
