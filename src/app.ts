@@ -291,10 +291,10 @@ class App implements RunningProxy {
   }
 
   #tellDeath({ worker, reason, connections, restartMs }: WorkerDeath): void {
-    const again = restartMs === 0 ? 'at once' : `in ${formatDuration(restartMs)}`;
+    const when = restartMs === 0 ? 'at once' : restartMs !== undefined && `in ${formatDuration(restartMs)}`;
     this.#log.logger.error(
       { worker, connections },
-      `worker ${worker} died: ${reason}; ${connections} of its connections were reset, and it is replaced ${again}`,
+      `worker ${worker} died: ${reason}; ${connections} of its connections were reset${when ? `, and it is replaced ${when}` : ''}`,
     );
   }
 

@@ -5,7 +5,7 @@
 import type { Endpoint } from '../balancer/picker.js';
 import type { Clock, Timer } from '../core/clock.js';
 import { descriptorLimit } from '../core/descriptors.js';
-import { MeshproxyError } from '../core/errors.js';
+import { describeError, MeshproxyError } from '../core/errors.js';
 import type { ListenerState } from '../l4/data-plane.js';
 import { pipesAllowed } from '../l4/native/pipes.js';
 import { connectionsAllowed, descriptorsInUse } from '../l4/resources.js';
@@ -44,8 +44,8 @@ export interface WorkerDeath {
   readonly reason: string;
   /** Its connections, which were reset. */
   readonly connections: number;
-  /** How long until it is replaced, ms. */
-  readonly restartMs: number;
+  /** How long until it is replaced, ms; absent where it is not, for the pool is starting or draining. */
+  readonly restartMs?: number;
 }
 
 export interface WorkerPoolOptions {
@@ -201,6 +201,8 @@ export class WorkerPool implements Plane {
     if (this.#state !== 'starting')
       throw new MeshproxyError('aborted', 'the proxy is draining: it starts nothing more');
     this.#state = 'running';
+    // Ready, and gone again before all of them were.
+    for (const place of this.#places) if (place.thread === undefined) this.#replaceAfter(place, 0);
   }
 
   async #commit(setup: PlaneSetup, sockets: Sockets): Promise<void> {
@@ -227,8 +229,8 @@ export class WorkerPool implements Plane {
     return { ...this.#setup, services, listeners: listenersOf(this.#sockets, worker) };
   }
 
-  /** Resolves when it serves; rejects where it dies first. */
-  #spawn(place: Place): Promise<void> {
+  /** Resolves when it serves; rejects where it dies first. `#gone` is told of its end in any case. */
+  async #spawn(place: Place): Promise<void> {
     const { clock, workers, entry = new URL('./worker.js', import.meta.url) } = this.#options;
     const { index, owned } = place;
     const data: WorkerData = {
@@ -239,14 +241,28 @@ export class WorkerPool implements Plane {
       owned,
       setup: this.#setupOf(index),
     };
-    const thread = new WorkerThread(entry, data, clock, (message) => this.#told(place, thread, message));
-    place.thread = thread;
-    const gone = thread.gone.then((reason) => {
+    const gone = (reason: string | undefined): never => {
       this.#gone(place, reason);
       throw new MeshproxyError('exhausted', `worker ${index} cannot be started: ${reason ?? 'it was told to end'}`);
+    };
+    let thread: WorkerThread;
+    try {
+      thread = new WorkerThread(entry, data, clock, (message) => this.#told(place, thread, message));
+    } catch (error) {
+      // The system gives this process no more threads (EAGAIN).
+      return gone(describeError(error));
+    }
+    place.thread = thread;
+    await Promise.race([thread.ready, thread.gone.then(gone)]);
+  }
+
+  #replaceAfter(place: Place, delayMs: number): void {
+    const { clock } = this.#options;
+    place.replacing = clock.after(delayMs, () => {
+      place.restarts.replaced(clock.now());
+      // Where it dies again, `#gone` is told so too.
+      this.#spawn(place).catch(() => {});
     });
-    gone.catch(() => {});
-    return Promise.race([thread.ready, gone]);
   }
 
   #told(place: Place, thread: WorkerThread, message: FromWorker): void {
@@ -270,14 +286,11 @@ export class WorkerPool implements Plane {
     if (report) onLast(report);
     if (reason === undefined || this.#state === 'closed') return;
     this.#deaths += 1;
+    const death = { worker: index, reason, connections };
+    if (this.#state !== 'running') return void onDeath(death);
     const restartMs = restarts.died(clock.now());
-    onDeath({ worker: index, reason, connections, restartMs });
-    if (this.#state !== 'running') return;
-    place.replacing = clock.after(restartMs, () => {
-      restarts.replaced(clock.now());
-      // Where it dies again, `#gone` is told so too.
-      this.#spawn(place).catch(() => {});
-    });
+    onDeath({ ...death, restartMs });
+    this.#replaceAfter(place, restartMs);
   }
 
   #setPaused(place: Place, paused: boolean): void {

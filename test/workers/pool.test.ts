@@ -65,13 +65,19 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
     readonly pauses: boolean[] = [];
     readonly lines: string[] = [];
     readonly pool: WorkerPool;
+    /** Of workers that are started from now on. */
+    entry: URL;
 
     constructor(setup: PlaneSetup, workers: number, entry: URL) {
+      this.entry = entry;
+      const entryNow = () => this.entry;
       this.pool = new WorkerPool({
         clock: systemClock,
         workers,
         initial: setup,
-        entry,
+        get entry() {
+          return entryNow();
+        },
         bind: bindShared,
         abandon: (owned) => abortOwned(owned, 1),
         onPause: (paused) => this.pauses.push(paused),
@@ -213,6 +219,31 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
     await expect.poll(() => running.deaths).toMatchObject([{}, { worker: 0, restartMs: 100 }]);
     const late = await Promise.all(Array.from({ length: 10 }, () => running.client()));
     expect(late).toHaveLength(10);
+  });
+
+  it('tries again later where the system gives it no thread for a new worker', async () => {
+    const setup = setupOf(await echo());
+    const running = new Running(setup, 1, MORTAL);
+    cleanups.push(() => running.pool.close());
+    await running.apply(setup);
+    // Refused by the constructor of a thread, as one is that the system has no room for.
+    running.entry = new URL('http://127.0.0.1/');
+    await running.client();
+    kill(0);
+    await expect.poll(() => running.deaths).toMatchObject([{ restartMs: 0 }, { restartMs: 100 }]);
+    running.entry = MORTAL;
+    await running.client();
+  });
+
+  it('does not say that a worker is replaced that dies during a drain', async () => {
+    const running = await start({}, { entry: MORTAL });
+    const clients = await clientsOfAll(running, 2);
+    const drained = running.pool.drain(60_000);
+    kill(0);
+    await expect.poll(() => running.deaths).toHaveLength(1);
+    expect(running.deaths[0]).not.toHaveProperty('restartMs');
+    for (const client of clients.values()) client.destroy();
+    expect(await drained).toBe(0);
   });
 
   it('shows what a stalled worker said last, reloads without it, and ends it by force', async () => {

@@ -141,8 +141,9 @@ export function familyOf(address: SocketAddress): Family {
  * @param owned what the thread's kernel was given
  */
 export function abortOwned(owned: Uint8Array, mark: number): void {
-  binder ??= new LinuxKernel();
   for (let fd = owned.indexOf(mark); fd !== -1; fd = owned.indexOf(mark, fd + 1)) {
+    // Not before: a thread that could not even start has left nothing, and there may be no descriptor for a kernel either.
+    binder ??= new LinuxKernel();
     owned[fd] = 0;
     binder.abort(fd);
   }
