@@ -97,12 +97,12 @@ export class NativeListener implements Listener, Handler {
   }
 
   #rest(): void {
+    // The turn under way was to wait without knowing of the timers, here and of whoever is told.
+    this.#engine.reactor.callingOut();
     this.#options.exhausted?.();
     // It may have been paused by that: then it is not ours to go on.
     if (this.#state !== 'open') return;
     this.#stopListening();
-    // The turn under way was to wait without knowing of the timer.
-    this.#engine.reactor.callingOut();
     this.#resting = setTimeout(() => {
       if (this.#state === 'open') this.#engine.reactor.watchReadable(this.#options.fd, this);
     }, REST_MS);

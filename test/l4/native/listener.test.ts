@@ -56,6 +56,28 @@ describe('a native listener', () => {
     accepted[0]?.reset();
   });
 
+  it('lets Node have its turn after it told of a shortage: timers that were set then are known of', () => {
+    const kernel = new FakeKernel();
+    const engine = engineOn(kernel, () => {});
+    const calls: string[] = [];
+    engine.reactor.callingOut = () => calls.push('calling out');
+    const listener = new NativeListener(engine, {
+      address: { kind: 'ip', host: '10.0.0.1', port: 1 },
+      fd: kernel.listenerFd,
+      accept: () => {},
+      exhausted: () => {
+        calls.push('exhausted');
+        listener.pause();
+      },
+      release: () => {},
+    });
+    cleanups.push(() => listener.close());
+    kernel.shortOfDescriptors = 1;
+    kernel.arrive(new FakeSocket());
+    listener.onEvents();
+    expect(calls).toEqual(['calling out', 'exhausted']);
+  });
+
   it('resets a connection whose owner throws, tells of it, and goes on accepting', async () => {
     const accepted: Connection[] = [];
     const { kernel, bugs } = start((connection) => {
