@@ -6,12 +6,19 @@ import type { Pipe, Relaying } from './kernel.js';
 
 /** Kept open with nobody using them, at most: what comes and goes with a busy moment should not cost two system calls each time. */
 const MAX_SPARE = 64;
+/**
+ * Asked for in vain before the system is asked again that has refused one: a refusal costs five system calls, as much as
+ * the copy that is made instead. A user without privileges has pages for some 64 pipes (`pipe-user-pages-soft`).
+ */
+const VAIN_ASKS = 64;
 
 export class Pipes {
   readonly #kernel: Pick<Relaying, 'openPipe' | 'closePipe'>;
   readonly #limit: number;
   readonly #spare: Pipe[] = [];
   #taken = 0;
+  /** So many more are not even asked for. */
+  #vain = 0;
 
   /** @param limit how many may be in use at a time; past it, streams are copied */
   constructor(kernel: Pick<Relaying, 'openPipe' | 'closePipe'>, limit: number) {
@@ -26,7 +33,7 @@ export class Pipes {
 
   /** An empty pipe, or `undefined` where there are too many or no descriptor is left. */
   take(): Pipe | undefined {
-    const pipe = this.#spare.pop() ?? (this.#taken < this.#limit ? this.#kernel.openPipe() : undefined);
+    const pipe = this.#spare.pop() ?? this.#open();
     if (pipe !== undefined) this.#taken += 1;
     return pipe;
   }
@@ -34,12 +41,24 @@ export class Pipes {
   /** @param bytes still in it; such a pipe is closed, for they must never reach another connection */
   giveBack(pipe: Pipe, bytes: number): void {
     this.#taken -= 1;
+    this.#vain = 0;
     if (bytes === 0 && this.#spare.length < MAX_SPARE) this.#spare.push(pipe);
     else this.#kernel.closePipe(pipe);
   }
 
   closeSpare(): void {
     for (const pipe of this.#spare.splice(0)) this.#kernel.closePipe(pipe);
+  }
+
+  #open(): Pipe | undefined {
+    if (this.#taken >= this.#limit) return undefined;
+    if (this.#vain > 0) {
+      this.#vain -= 1;
+      return undefined;
+    }
+    const pipe = this.#kernel.openPipe();
+    if (pipe === undefined) this.#vain = VAIN_ASKS;
+    return pipe;
   }
 }
 

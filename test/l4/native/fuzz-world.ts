@@ -20,6 +20,8 @@ const COPY_BYTES = 16;
 const MAX_PIPES = 2;
 /** What one session can take without a byte being moved: accepting, connecting, its delay, an interruption at each. */
 const MOST_IDLE_TURNS = 10;
+/** More than are in vain after a refusal. */
+const MOST_ASKS = 100;
 
 export class World {
   readonly #kernel: FakeKernel;
@@ -293,6 +295,11 @@ export class World {
   }
 
   #checkNothingIsStuck(): void {
+    // After a refusal the system is not asked again at once.
+    for (let asks = 0; asks < MOST_ASKS; asks += 1) {
+      const pipe = this.#engine.pipes.take();
+      if (pipe !== undefined) this.#engine.pipes.giveBack(pipe, 0);
+    }
     const idle = Array.from({ length: MAX_PIPES }, () => this.#engine.pipes.take());
     must(!idle.includes(undefined), 'a relay that has nothing to carry holds a pipe');
     for (const pipe of idle) if (pipe !== undefined) this.#engine.pipes.giveBack(pipe, 0);

@@ -40,6 +40,25 @@ describe('pipes', () => {
     expect(pipes.open).toBe(1);
   });
 
+  it('are not asked for again at once where the system has refused one, unless one was given back', () => {
+    const kernel = new FakeKernel();
+    const pipes = new Pipes(kernel, 8);
+    const held = take(pipes);
+    let asked = 0;
+    const openPipe = kernel.openPipe.bind(kernel);
+    kernel.openPipe = () => {
+      asked += 1;
+      return openPipe();
+    };
+    kernel.shortOfPipes = true;
+    for (let tries = 0; tries < 100; tries += 1) expect(pipes.take()).toBeUndefined();
+    expect(asked).toBe(2);
+    kernel.shortOfPipes = false;
+    // Bytes are left in it, so it is closed: there is room for another.
+    pipes.giveBack(held, 1);
+    expect(pipes.take()).toBeDefined();
+  });
+
   it('are not all kept', () => {
     const kernel = new FakeKernel();
     const pipes = new Pipes(kernel, 1000);
