@@ -168,7 +168,9 @@ export const configSchema = z
           ),
         bufferSize: size(4096, 16 * 1024 ** 2)
           .prefault(DEFAULTS.bufferSize)
-          .describe('With the engine streams: bytes buffered per connection and direction before its sender is held back.'),
+          .describe(
+            'With the engine streams: bytes buffered per connection and direction before its sender is held back.',
+          ),
         keepalive: duration({ min: 1000, max: DAY_MS / 4, off: true })
           .prefault(DEFAULTS.keepalive)
           .describe('TCP keepalive: how long a connection may be silent before its peer is probed; off for never.'),
