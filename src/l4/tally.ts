@@ -44,6 +44,11 @@ export class Tally {
   }
 }
 
+/** What a thread has counted. */
+export function countOf(cells: Int32Array<SharedArrayBuffer>, thread: number): number {
+  return Atomics.load(cells, thread * CELL_WORDS);
+}
+
 /** Takes back all that a thread had counted, and says how much that was. For when it has died. */
 export function clearCell(cells: Int32Array<SharedArrayBuffer>, thread: number): number {
   return Atomics.exchange(cells, thread * CELL_WORDS, 0);

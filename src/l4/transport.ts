@@ -27,6 +27,8 @@ export interface BoundSocket {
   /** As bound: with the real port. */
   readonly address: Address;
   readonly fd: number;
+  /** The same for all sockets that share its address, and for no others ever; larger the later they were bound. */
+  readonly group: number;
 }
 
 export interface Transport {

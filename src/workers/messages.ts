@@ -3,6 +3,7 @@
  * Nothing is said per connection: what threads must agree on at once, they count in shared cells (`l4/tally.ts`).
  */
 import type { Endpoint } from '../balancer/picker.js';
+import type { SharedExchange } from '../l4/native/handover.js';
 import type { BoundSocket } from '../l4/transport.js';
 import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
 import type { ThreadReport } from '../telemetry/recorder.js';
@@ -41,6 +42,8 @@ export interface WorkerData {
   readonly allowed: SharedCells;
   /** By descriptor number: not 0 while the worker has it open. */
   readonly owned: Uint8Array<SharedArrayBuffer>;
+  /** By which workers hand connections to each other; absent where there is only one. */
+  readonly exchange?: SharedExchange | undefined;
   readonly setup: WorkerSetup;
 }
 

@@ -7,6 +7,7 @@ import type { Clock, Timer } from '../core/clock.js';
 import { descriptorLimit } from '../core/descriptors.js';
 import { describeError, MeshproxyError } from '../core/errors.js';
 import type { ListenerState } from '../l4/data-plane.js';
+import { Exchange } from '../l4/native/exchange.js';
 import { pipesAllowed } from '../l4/native/pipes.js';
 import { connectionsAllowed, descriptorsInUse } from '../l4/resources.js';
 import { clearCell, sharedCells, Tally } from '../l4/tally.js';
@@ -84,6 +85,7 @@ export class WorkerPool implements Plane {
   readonly #connections: SharedCells;
   readonly #tally: Tally;
   readonly #allowed: SharedCells = sharedCells(1);
+  #exchange: Exchange | undefined;
   #state: 'new' | 'starting' | 'running' | 'draining' | 'closed' = 'new';
   #setup: PlaneSetup;
   #sockets: Sockets = NOTHING;
@@ -186,6 +188,7 @@ export class WorkerPool implements Plane {
     for (const { replacing } of this.#places) replacing?.cancel();
     await Promise.all(this.#threads().map((thread) => thread.close()));
     closeOthers(this.#sockets, NOTHING);
+    this.#exchange?.close();
   }
 
   #threads(): WorkerThread[] {
@@ -195,6 +198,8 @@ export class WorkerPool implements Plane {
   async #start(): Promise<void> {
     if (this.#state === 'running') return;
     if (this.#state === 'new') {
+      const { workers } = this.#options;
+      if (workers > 1) this.#exchange = new Exchange(workers, this.#connections);
       this.#state = 'starting';
       await Promise.all(this.#places.map((place) => this.#spawn(place)));
     }
@@ -239,6 +244,7 @@ export class WorkerPool implements Plane {
       connections: this.#connections,
       allowed: this.#allowed,
       owned,
+      exchange: this.#exchange?.shared,
       setup: this.#setupOf(index),
     };
     const gone = (reason: string | undefined): never => {
@@ -279,6 +285,8 @@ export class WorkerPool implements Plane {
     const { index, report, restarts } = place;
     place.thread = undefined;
     place.report = undefined;
+    // Of the others too: who took it for alive may have handed it one more since.
+    for (const one of this.#places) if (one.thread === undefined) this.#exchange?.abandon(one.index);
     abandon(place.owned);
     const connections = clearCell(this.#connections, index);
     forgetWorker(this.#sockets, index);

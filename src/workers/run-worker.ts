@@ -7,6 +7,7 @@ import { type Rotation, sharedRotation } from '../balancer/round-robin.js';
 import { type Clock, systemClock, type Timer } from '../core/clock.js';
 import { keyOf } from '../l4/data-plane.js';
 import { LiveConnections } from '../l4/live.js';
+import type { SharedExchange } from '../l4/native/handover.js';
 import { Tally } from '../l4/tally.js';
 import type { Accept, BoundSocket, Listener, SocketOptions, Transport } from '../l4/transport.js';
 import { createLogger, type Log } from '../telemetry/logger.js';
@@ -29,6 +30,10 @@ export interface TransportNeeds {
   readonly owned: Uint8Array;
   /** How many threads share the descriptors of this process. */
   readonly threads: number;
+  /** The number of this one among them, from 0. */
+  readonly thread: number;
+  /** By which they hand connections to each other, where there are several. */
+  readonly exchange: SharedExchange | undefined;
   onBug(error: unknown): void;
 }
 
@@ -73,7 +78,8 @@ class DataWorker {
     });
     const onBug = (err: unknown): void =>
       this.#log.logger.error({ err }, 'a bug in meshproxy ended a connection; please report it');
-    this.#transport = createTransport({ owned: data.owned, threads: data.threads, onBug });
+    const { owned, threads, index: thread, exchange } = data;
+    this.#transport = createTransport({ owned, threads, thread, exchange, onBug });
     this.#thread = new DataThread({
       clock: this.#clock,
       transport: this.#transport,

@@ -8,6 +8,8 @@ import type { ListenerSetup } from './plane.js';
 
 /** Sockets that share an address, one for each worker, or one socket that all of them share. */
 export interface BoundGroup {
+  /** Larger than that of every group before it, in this process. */
+  readonly id: number;
   /** With the real port where 0 was asked for. */
   readonly address: Address;
   readonly fds: readonly number[];
@@ -59,7 +61,7 @@ export function closeOthers(sockets: Sockets, kept: Sockets): void {
 export function listenersOf(sockets: Sockets, worker: number): WorkerListener[] {
   return [...sockets.values()].map(({ listener, group, connections }) => ({
     ...listener,
-    socket: { address: group.address, fd: group.fds[worker] ?? -1 },
+    socket: { address: group.address, fd: group.fds[worker] ?? -1, group: group.id },
     connections,
   }));
 }

@@ -64,6 +64,7 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
     readonly deaths: WorkerDeath[] = [];
     readonly pauses: boolean[] = [];
     readonly lines: string[] = [];
+    readonly clients: Socket[] = [];
     readonly pool: WorkerPool;
     /** Of workers that are started from now on. */
     entry: URL;
@@ -101,6 +102,7 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
     async client(): Promise<Socket> {
       const socket = await connectTo(this.address);
       await readExactly(socket, 1);
+      this.clients.push(socket);
       return socket;
     }
 
@@ -180,6 +182,25 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
     expect([...(await clientsOfAll(running, 2)).keys()].sort()).toEqual([0, 1]);
   });
 
+  it('gives no worker more than its share, whichever of them the kernel gives a client to', async () => {
+    const running = await start();
+    const shares = async (): Promise<number[]> => {
+      const workers = [...(await running.served()).values()];
+      return [0, 1].map((worker) => workers.filter((one) => one === worker).length);
+    };
+    for (let count = 0; count < 16; count += 1) await running.client();
+    await Promise.all(Array.from({ length: 16 }, () => running.client()));
+    const [first = 0, second = 0] = await shares();
+    expect(first + second).toBe(32);
+    expect(Math.max(first, second)).toBeLessThanOrEqual(19);
+    for (const client of running.clients.splice(0)) {
+      client.end('all of it');
+      const { bytes, end } = await readAll(client);
+      expect([bytes.toString(), end]).toEqual(['all of it', 'end']);
+    }
+    await expect.poll(() => running.pool.open).toBe(0);
+  });
+
   it('carries exactly as many connections as the limit says, however they come', async () => {
     const running = await start({ limits: { maxConnections: 10 } }, { workers: 3 });
     for (let round = 0; round < 5; round += 1) {
@@ -221,6 +242,24 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
     expect(late).toHaveLength(10);
   });
 
+  it('hands nothing to a worker that has died, and to the next one in its place again', async () => {
+    const running = await start({}, { entry: MORTAL });
+    const before = readdirSync('/proc/self/fd').length;
+    for (let round = 1; round <= 2; round += 1) {
+      await clientsOfAll(running, 2);
+      // Some are just being handed over.
+      const arriving = Array.from({ length: 64 }, () => connectTo(running.address));
+      kill(round % 2);
+      running.clients.push(...(await Promise.all(arriving)));
+      await Promise.all(arriving.map(async (client) => isGreeted(await client)));
+      await expect.poll(() => running.deaths).toHaveLength(round);
+    }
+    for (let count = 0; count < 20; count += 1) await running.client();
+    for (const client of running.clients) client.destroy();
+    await expect.poll(() => running.pool.open).toBe(0);
+    await expect.poll(() => readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before);
+  });
+
   it('tries again later where the system gives it no thread for a new worker', async () => {
     const setup = setupOf(await echo());
     const running = new Running(setup, 1, MORTAL);
@@ -237,12 +276,12 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
 
   it('does not say that a worker is replaced that dies during a drain', async () => {
     const running = await start({}, { entry: MORTAL });
-    const clients = await clientsOfAll(running, 2);
+    await clientsOfAll(running, 2);
     const drained = running.pool.drain(60_000);
     kill(0);
     await expect.poll(() => running.deaths).toHaveLength(1);
     expect(running.deaths[0]).not.toHaveProperty('restartMs');
-    for (const client of clients.values()) client.destroy();
+    for (const client of running.clients) client.destroy();
     expect(await drained).toBe(0);
   });
 

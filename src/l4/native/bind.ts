@@ -17,6 +17,8 @@ import { LinuxKernel } from './linux-kernel.js';
 type Binding = Connecting & Listening & Pick<Relaying, 'close'>;
 
 export interface BoundGroup {
+  /** Larger than that of every group before it, in this process. */
+  readonly id: number;
   /** With the real port where 0 was asked for. */
   readonly address: Address;
   /** One for each thread. A unix socket cannot be shared so: there it is the same one each time. */
@@ -26,11 +28,17 @@ export interface BoundGroup {
 }
 
 let binder: LinuxKernel | undefined;
+let lastId = 0;
+
+/** The one that binds, and that closes what outlives a thread. */
+export function mainKernel(): LinuxKernel {
+  binder ??= new LinuxKernel();
+  return binder;
+}
 
 /** Binds `count` sockets to `address`. Rejects with a `MeshproxyError` `listen` or `resolve`, with nothing left open. */
 export async function bindShared(address: Address, options: SocketOptions, count: number): Promise<BoundGroup> {
-  binder ??= new LinuxKernel();
-  const kernel = binder;
+  const kernel = mainKernel();
   const where = await listenOptions(address).catch((error: unknown) => {
     throw resolveError(address, error);
   });
@@ -51,7 +59,7 @@ function openGroup(
   if (address.kind === 'unix') {
     const fd = open(kernel, address, options, false);
     const fds = Array.from({ length: count }, () => fd);
-    return { address, fds, close: closer(kernel, [fd], isAbstract(address.path) ? undefined : address.path) };
+    return group(address, fds, closer(kernel, [fd], isAbstract(address.path) ? undefined : address.path));
   }
   const { port } = address;
   if (host !== undefined) return openPorts(kernel, address, { kind: 'ip', host, port }, options, count);
@@ -76,7 +84,7 @@ function openPorts(
   const alone = open(kernel, where, options, false);
   const name = kernel.localAddress(alone);
   const port = name?.kind === 'ip' ? name.port : where.port;
-  if (count === 1) return { address: { ...address, port }, fds: [alone], close: closer(kernel, [alone]) };
+  if (count === 1) return group({ ...address, port }, [alone], closer(kernel, [alone]));
   kernel.close(alone);
   const fds: number[] = [];
   try {
@@ -85,7 +93,7 @@ function openPorts(
     for (const fd of fds) kernel.close(fd);
     throw error;
   }
-  return { address: { ...address, port }, fds, close: closer(kernel, fds) };
+  return group({ ...address, port }, fds, closer(kernel, fds));
 }
 
 function open(kernel: Binding, where: SocketAddress, options: SocketOptions, shared: boolean): number {
@@ -106,6 +114,11 @@ function open(kernel: Binding, where: SocketAddress, options: SocketOptions, sha
     kernel.close(fd);
     throw error;
   }
+}
+
+function group(address: Address, fds: readonly number[], close: () => void): BoundGroup {
+  lastId += 1;
+  return { id: lastId, address, fds, close };
 }
 
 function must(call: string, result: number): void {
@@ -143,8 +156,7 @@ export function familyOf(address: SocketAddress): Family {
 export function abortOwned(owned: Uint8Array, mark: number): void {
   for (let fd = owned.indexOf(mark); fd !== -1; fd = owned.indexOf(mark, fd + 1)) {
     // Not before: a thread that could not even start has left nothing, and there may be no descriptor for a kernel either.
-    binder ??= new LinuxKernel();
     owned[fd] = 0;
-    binder.abort(fd);
+    mainKernel().abort(fd);
   }
 }

@@ -67,6 +67,8 @@ export interface Relaying {
   abort(fd: number): void;
   /** Somebody else closes it from now on. */
   disown(fd: number): void;
+  /** It is ours to close from now on. */
+  own(fd: number): void;
 }
 
 /** What waiting takes. */
@@ -123,4 +125,12 @@ export interface Listening {
   dualStack(fd: number, both: boolean): number;
 }
 
-export interface Kernel extends Relaying, Polling, Connecting, Listening {}
+/** What waking another thread takes. */
+export interface Waking {
+  /** A descriptor that is readable from `wake` to `awake`, whichever thread calls them (eventfd(2)). */
+  openWaker(): number;
+  wake(waker: number): void;
+  awake(waker: number): void;
+}
+
+export interface Kernel extends Relaying, Polling, Connecting, Listening, Waking {}

@@ -138,6 +138,9 @@ export interface LinuxCalls {
   ioctl(fd: number, request: number, value: number): number;
   fcntl(fd: number, command: number, argument: number): number;
   pipe2(ends: number, flags: number): number;
+  eventfd(count: number, flags: number): number;
+  read(fd: number, buffer: number, length: number): number;
+  write(fd: number, buffer: number, length: number): number;
   /** Without offsets: sockets and pipes have none. */
   splice(from: number, fromOffset: number, to: number, toOffset: number, length: number, flags: number): number;
   epoll_create1(flags: number): number;
@@ -176,6 +179,9 @@ export function linuxCalls(): LinuxCalls {
     ioctl: bind('int ioctl(int, unsigned long, uintptr_t)'),
     fcntl: bind('int fcntl(int, int, int)'),
     pipe2: bind('int pipe2(uintptr_t, int)'),
+    eventfd: bind('int eventfd(unsigned int, int)'),
+    read: bind('long read(int, uintptr_t, size_t)'),
+    write: bind('long write(int, uintptr_t, size_t)'),
     splice: bind('long splice(int, uintptr_t, int, uintptr_t, size_t, unsigned int)'),
     epoll_create1: bind('int epoll_create1(int)'),
     epoll_ctl: bind('int epoll_ctl(int, int, int, uintptr_t)'),

@@ -33,6 +33,11 @@ const SPLICE_F_NONBLOCK = 2;
 const F_SETPIPE_SZ = 1031;
 const F_GETPIPE_SZ = 1032;
 
+const EFD_NONBLOCK = 0o4000;
+const EFD_CLOEXEC = 0o2000000;
+/** What an eventfd is read and written by: a count of 64 bits. */
+const EVENTFD_BYTES = 8;
+
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
@@ -171,6 +176,10 @@ export class LinuxKernel implements Kernel {
     if (fd < this.#owned.length) this.#owned[fd] = 0;
   }
 
+  own(fd: number): void {
+    this.#mine(fd);
+  }
+
   abort(fd: number): void {
     this.#value.bytes.writeInt32LE(1, 0);
     this.#value.bytes.writeInt32LE(0, 4);
@@ -286,6 +295,19 @@ export class LinuxKernel implements Kernel {
 
   dualStack(fd: number, both: boolean): number {
     return this.#set(fd, IPPROTO_IPV6, IPV6_V6ONLY, both ? 0 : 1);
+  }
+
+  openWaker(): number {
+    return this.#mine(this.#result(this.#c.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)));
+  }
+
+  wake(waker: number): void {
+    this.#value.bytes.writeBigUInt64LE(1n);
+    this.#c.write(waker, this.#value.address, EVENTFD_BYTES);
+  }
+
+  awake(waker: number): void {
+    this.#c.read(waker, this.#value.address, EVENTFD_BYTES);
   }
 
   #watch(fd: number, tag: number, events: number, operation = EPOLL_CTL_ADD): number {

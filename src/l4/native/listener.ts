@@ -1,5 +1,5 @@
 /** A listening socket in the native engine's hands. */
-import type { Address } from '../../core/address.js';
+import type { Address, SocketAddress } from '../../core/address.js';
 import type { Connection, Listener, SocketOptions } from '../transport.js';
 import { NativeConnection } from './connection.js';
 import type { Engine } from './engine.js';
@@ -20,6 +20,8 @@ export interface ListenerOptions {
   readonly address: Address;
   readonly fd: number;
   accept(connection: Connection): void;
+  /** Asked for each connection first; true where it is another thread's now. */
+  share?: ((fd: number) => boolean) | undefined;
   /** There was no descriptor for a client. */
   exhausted?: (() => void) | undefined;
   /** Called once when it is closed: closes the socket, where it is ours to close. */
@@ -71,16 +73,22 @@ export class NativeListener implements Listener, Handler {
     const { kernel } = this.#engine;
     for (let accepts = 0; accepts < ACCEPTS_PER_TURN && this.#state === 'open'; accepts += 1) {
       const fd = kernel.accept(this.#options.fd);
-      if (fd >= 0) this.#accepted(fd);
-      else if (fd === -EAGAIN) return;
+      if (fd >= 0) {
+        if (this.#options.share?.(fd) !== true) this.#accepted(fd, kernel.acceptedFrom());
+      } else if (fd === -EAGAIN) return;
       else if (isShortage(fd)) return void this.#rest();
       // Any other is one client that has gone already (accept(2)): the next is none the worse for it.
     }
   }
 
-  #accepted(fd: number): void {
+  /** Takes a connection that another thread has accepted for this one, at any time: paused or closed, its owner decides. */
+  take(fd: number): void {
+    this.#accepted(fd, this.#engine.kernel.remoteAddress(fd));
+  }
+
+  #accepted(fd: number, remote: SocketAddress | undefined): void {
     const { kernel, reactor } = this.#engine;
-    const connection = new NativeConnection(this.#engine, fd, kernel.acceptedFrom());
+    const connection = new NativeConnection(this.#engine, fd, remote);
     if (reactor.watchEdges(fd, connection) < 0) return void kernel.abort(fd);
     reactor.callingOut();
     try {

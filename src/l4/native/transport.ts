@@ -5,6 +5,7 @@ import type { Accept, BoundSocket, SocketOptions, Transport } from '../transport
 import { bindShared } from './bind.js';
 import { dial } from './dial.js';
 import type { Engine } from './engine.js';
+import { Handover, type SharedExchange } from './handover.js';
 import { LateKeepalive } from './late-keepalive.js';
 import { type KernelOptions, LinuxKernel } from './linux-kernel.js';
 import { NativeListener } from './listener.js';
@@ -14,6 +15,10 @@ import { Reactor } from './reactor.js';
 export interface NativeOptions extends KernelOptions {
   /** How many threads share the descriptors of this process. */
   readonly threads?: number;
+  /** The number of this one among them, from 0. */
+  readonly thread?: number;
+  /** By which they hand connections to each other, where there are several. */
+  readonly exchange?: SharedExchange | undefined;
   /** Told what was thrown where nothing should be: a bug, which ends one connection at most. */
   onBug(error: unknown): void;
 }
@@ -22,16 +27,25 @@ export interface NativeTransport extends Transport {
   readonly engine: 'native';
   /** Accepts on a socket that another thread has bound. Closing the listener leaves the socket open. */
   adopt(socket: BoundSocket, options: SocketOptions, accept: Accept, exhausted?: () => void): NativeListener;
+  /** How many connections it has handed to other threads. */
+  readonly handedOver: number;
   /** Closes what the transport itself holds, once nothing of it is in use any more. */
   close(): void;
 }
 
 /** Throws where the system does not have, or allow, what it takes: `nativeSupport` says so beforehand. */
-export function createNativeTransport({ threads = 1, onBug, ...options }: NativeOptions): NativeTransport {
+export function createNativeTransport({
+  threads = 1,
+  thread = 0,
+  exchange,
+  onBug,
+  ...options
+}: NativeOptions): NativeTransport {
   const kernel = new LinuxKernel(options);
   const pipes = new Pipes(kernel, Math.max(1, Math.floor(pipesAllowed(descriptorLimit()) / threads)));
   const reactor = new Reactor(kernel, onBug);
   const engine: Engine = { kernel, reactor, pipes, keepalive: new LateKeepalive(kernel, reactor) };
+  const handover = exchange && new Handover(kernel, reactor, exchange, thread);
   return {
     engine: 'native',
     async listen(address: Address, sockets: SocketOptions, accept: Accept, exhausted?: () => void) {
@@ -39,12 +53,20 @@ export function createNativeTransport({ threads = 1, onBug, ...options }: Native
       return new NativeListener(engine, { address: bound, fd: fds[0] ?? -1, accept, exhausted, release: close });
     },
     adopt: (socket, sockets, accept, exhausted) => {
-      const adopted = new NativeListener(engine, { ...socket, accept, exhausted, release() {} });
+      const { address, fd, group } = socket;
+      const share = handover && ((accepted: number) => handover.offer(group, accepted));
+      const release = (): void => handover?.leave(group);
+      const adopted = new NativeListener(engine, { address, fd, accept, share, exhausted, release });
       adopted.configure(sockets);
+      handover?.join(group, adopted);
       return adopted;
+    },
+    get handedOver() {
+      return handover?.handedOver ?? 0;
     },
     dial: (address, sockets, signal) => dial(engine, address, sockets, signal),
     close() {
+      handover?.close();
       pipes.closeSpare();
       kernel.closePolling();
     },

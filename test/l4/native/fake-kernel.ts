@@ -172,6 +172,16 @@ export class FakeKernel implements Kernel {
 
   disown(): void {}
 
+  own(): void {}
+
+  openWaker(): number {
+    return this.#hold('system');
+  }
+
+  wake(): void {}
+
+  awake(): void {}
+
   watchEdges(fd: number, tag: number): number {
     return this.#watch(fd, tag, true);
   }

@@ -78,6 +78,39 @@ describe('a native listener', () => {
     expect(calls).toEqual(['calling out', 'exhausted']);
   });
 
+  it('makes no connection of what another thread takes, and one of what another thread has accepted', async () => {
+    const kernel = new FakeKernel();
+    const accepted: Connection[] = [];
+    const shared: number[] = [];
+    const listener = new NativeListener(
+      engineOn(kernel, () => {}),
+      {
+        address: { kind: 'ip', host: '10.0.0.1', port: 1 },
+        fd: kernel.listenerFd,
+        accept: (connection) => accepted.push(connection),
+        share: (fd) => {
+          if (shared.length === 1) return false;
+          shared.push(fd);
+          return true;
+        },
+        release: () => {},
+      },
+    );
+    cleanups.push(() => listener.close());
+    kernel.arrive(new FakeSocket());
+    kernel.arrive(new FakeSocket());
+    await expect.poll(() => accepted.length).toBe(1);
+    const [fd] = shared;
+    if (fd === undefined) throw new Error('unreachable: the first was shared');
+    expect(kernel.socketAt(fd)?.closed).toBe('no');
+    listener.pause();
+    listener.take(fd);
+    expect(accepted).toHaveLength(2);
+    expect(accepted[1]?.remote).toEqual({ kind: 'ip', host: '10.0.0.2', port: 2 });
+    for (const connection of accepted) connection.reset();
+    expect([kernel.open, kernel.violations]).toEqual([0, []]);
+  });
+
   it('resets a connection whose owner throws, tells of it, and goes on accepting', async () => {
     const accepted: Connection[] = [];
     const { kernel, bugs } = start((connection) => {

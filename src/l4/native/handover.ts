@@ -1,0 +1,147 @@
+/**
+ * One worker's part in keeping the workers equally loaded. The kernel spreads connections over them by a hash: of 32
+ * connections on 2 workers one has more than 60 % in about one run of five. So who accepts a connection while another has
+ * clearly fewer hands it to that one, as Envoy's exact balance does.
+ */
+import { countOf } from '../tally.js';
+import { type InboxCells, Inboxes } from './inboxes.js';
+import type { Kernel } from './kernel.js';
+import type { Handler, Reactor } from './reactor.js';
+
+/**
+ * A worker keeps what it accepts until it has this many more than the one that has least: 18 and 14 of 32 is the worst
+ * then. Handing over costs a few microseconds and another thread's waking, which connections that come and go all the
+ * time should rarely pay for.
+ */
+const LEAST_SLACK = 4;
+/** In proportion where there are many: a tenth more is no load that anyone could measure. */
+const SLACK_SHARE = 0.1;
+
+/** The worker that is to have the next connection: `mine`, unless another has so many fewer. */
+export function leastLoaded(loads: ArrayLike<number>, mine: number): number {
+  let least = mine;
+  for (let worker = 0; worker < loads.length; worker += 1) if (load(worker) < load(least)) least = worker;
+  const slack = Math.max(LEAST_SLACK, SLACK_SHARE * load(least));
+  return load(mine) - load(least) < slack ? mine : least;
+
+  function load(worker: number): number {
+    return loads[worker] ?? Number.POSITIVE_INFINITY;
+  }
+}
+
+/** What all workers are given to hand connections to each other. */
+export interface SharedExchange {
+  readonly inboxes: InboxCells;
+  /** By worker: what wakes it. Main's to close. */
+  readonly wakers: readonly number[];
+  /** By worker: its open connections (`tally.ts`). */
+  readonly connections: Int32Array<SharedArrayBuffer>;
+}
+
+/** Takes connections of its group that another worker has accepted. */
+export interface Receiver {
+  take(fd: number): void;
+}
+
+type HandoverKernel = Pick<Kernel, 'own' | 'disown' | 'abort' | 'wake' | 'awake'>;
+
+export class Handover implements Handler {
+  readonly #kernel: HandoverKernel;
+  readonly #reactor: Pick<Reactor, 'watchReadable' | 'unwatch'>;
+  readonly #exchange: SharedExchange;
+  readonly #mine: number;
+  readonly #waker: number;
+  readonly #inboxes: Inboxes;
+  readonly #loads: Float64Array;
+  /** By group. */
+  readonly #receivers = new Map<number, Receiver>();
+  #handedOver = 0;
+
+  constructor(
+    kernel: HandoverKernel,
+    reactor: Pick<Reactor, 'watchReadable' | 'unwatch'>,
+    exchange: SharedExchange,
+    mine: number,
+  ) {
+    this.#kernel = kernel;
+    this.#reactor = reactor;
+    this.#exchange = exchange;
+    this.#mine = mine;
+    this.#waker = exchange.wakers[mine] ?? -1;
+    this.#inboxes = new Inboxes(exchange.inboxes, exchange.wakers.length);
+    this.#loads = new Float64Array(exchange.wakers.length);
+    reactor.watchReadable(this.#waker, this);
+  }
+
+  /** How many connections other workers were given by this one. */
+  get handedOver(): number {
+    return this.#handedOver;
+  }
+
+  /** From now on takes what others have accepted in that group. */
+  join(group: number, receiver: Receiver): void {
+    this.#receivers.set(group, receiver);
+    this.#publish();
+  }
+
+  /** What was handed over until now is still taken. */
+  leave(group: number): void {
+    this.#takeAll();
+    this.#receivers.delete(group);
+    this.#publish();
+  }
+
+  /** True where another worker serves that connection from now on. */
+  offer(group: number, fd: number): boolean {
+    const to = this.#choose(group);
+    if (to === this.#mine || !this.#inboxes.hasRoom(this.#mine, to)) return false;
+    // Before it is handed over: the other one may close it at once, and the number be used again.
+    this.#kernel.disown(fd);
+    this.#inboxes.put(this.#mine, to, group, fd);
+    this.#kernel.wake(this.#exchange.wakers[to] ?? -1);
+    this.#handedOver += 1;
+    return true;
+  }
+
+  onEvents(): void {
+    // First, or what comes after the last look would not be told of.
+    this.#kernel.awake(this.#waker);
+    this.#takeAll();
+  }
+
+  /** Nothing is taken from now on. */
+  close(): void {
+    this.#inboxes.open(this.#mine, 0);
+    this.#takeAll();
+    this.#reactor.unwatch(this.#waker);
+  }
+
+  #choose(group: number): number {
+    const loads = this.#loads;
+    for (let worker = 0; worker < loads.length; worker += 1) {
+      const takes = worker === this.#mine || this.#inboxes.isOpen(worker, group);
+      loads[worker] = takes ? countOf(this.#exchange.connections, worker) : Number.POSITIVE_INFINITY;
+    }
+    // As a rule that is all: what is on its way only makes the others' loads larger.
+    if (leastLoaded(loads, this.#mine) === this.#mine) return this.#mine;
+    for (let worker = 0; worker < loads.length; worker += 1) {
+      if (worker !== this.#mine) loads[worker] = (loads[worker] ?? 0) + this.#inboxes.waiting(worker);
+    }
+    return leastLoaded(loads, this.#mine);
+  }
+
+  #takeAll(): void {
+    this.#inboxes.take(this.#mine, (group, fd) => {
+      this.#kernel.own(fd);
+      const receiver = this.#receivers.get(group);
+      // Its listener has been closed meanwhile: whom the kernel had in its queue is reset then, too.
+      if (receiver === undefined) this.#kernel.abort(fd);
+      else receiver.take(fd);
+    });
+  }
+
+  /** Groups are numbered as they are bound, so one number says which of them are known here. */
+  #publish(): void {
+    this.#inboxes.open(this.#mine, Math.max(0, ...this.#receivers.keys()));
+  }
+}

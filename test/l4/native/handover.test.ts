@@ -1,0 +1,179 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Handover, leastLoaded, type SharedExchange } from '../../../src/l4/native/handover.js';
+import { LANE_ENTRIES, sharedInboxes } from '../../../src/l4/native/inboxes.js';
+import { IN } from '../../../src/l4/native/kernel.js';
+import type { Handler } from '../../../src/l4/native/reactor.js';
+import { sharedCells, Tally } from '../../../src/l4/tally.js';
+
+const GROUP = 5;
+
+/** One worker with its descriptors; all that it is handed counts as a connection, as long as `serves` is set. */
+class Fake {
+  readonly taken: number[] = [];
+  readonly aborted: number[] = [];
+  readonly owned = new Set<number>();
+  readonly handover: Handover;
+  readonly #tally: Tally;
+  handler: Handler | undefined;
+
+  constructor(exchange: SharedExchange, number: number, woken: Set<number>) {
+    this.#tally = new Tally(exchange.connections, number);
+    const kernel = {
+      own: (fd: number) => void this.owned.add(fd),
+      disown: (fd: number) => void this.owned.delete(fd),
+      abort: (fd: number) => void this.aborted.push(fd),
+      wake: (waker: number) => void woken.add(waker),
+      awake: (waker: number) => void woken.delete(waker),
+    };
+    const reactor = {
+      watchReadable: (_: number, handler: Handler) => {
+        this.handler = handler;
+        return 0;
+      },
+      unwatch: () => {
+        this.handler = undefined;
+      },
+    };
+    this.handover = new Handover(kernel, reactor, exchange, number);
+  }
+
+  get load(): number {
+    return this.taken.length;
+  }
+
+  take(fd: number): void {
+    this.taken.push(fd);
+    this.#tally.enter(Number.POSITIVE_INFINITY);
+  }
+
+  accept(fd: number): void {
+    this.owned.add(fd);
+    if (!this.handover.offer(GROUP, fd)) this.take(fd);
+  }
+}
+
+function workers(count: number) {
+  const wakers = Array.from({ length: count }, (_, number) => 100 + number);
+  const exchange = { inboxes: sharedInboxes(count), wakers, connections: sharedCells(count) };
+  const woken = new Set<number>();
+  const all = wakers.map((_, number) => new Fake(exchange, number, woken));
+  const turn = (number: number): void => {
+    if (woken.has(100 + number)) all[number]?.handler?.onEvents(IN);
+  };
+  return { all, woken, turn, joined: () => all.map((one) => one.handover.join(GROUP, one)) };
+}
+
+describe('the least loaded worker', () => {
+  it.each([
+    [[0, 0], 0, 0],
+    [[3, 0], 0, 0],
+    [[4, 0], 0, 1],
+    [[18, 14], 0, 1],
+    [[17, 14], 0, 0],
+    [[0, 40], 0, 0],
+    [[1099, 1000], 0, 0],
+    [[1100, 1000], 0, 1],
+    [[9, Number.POSITIVE_INFINITY], 0, 0],
+    [[9, 4, 3, 3], 0, 2],
+  ])('of %j, seen by worker %i, is %i', (loads, mine, expected) => {
+    expect(leastLoaded(loads, mine)).toBe(expected);
+  });
+
+  it('leaves no worker of two with more than 60 % of twenty or more, whoever accepts', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(1), { minLength: 20, maxLength: 400 }), (accepting) => {
+        const loads = [0, 0];
+        for (const mine of accepting) {
+          const to = leastLoaded(loads, mine);
+          loads[to] = (loads[to] ?? 0) + 1;
+        }
+        expect(Math.max(...loads)).toBeLessThanOrEqual(0.6 * accepting.length);
+      }),
+    );
+  });
+});
+
+describe('handing over', () => {
+  it('spreads what comes to one worker evenly before any other has had its turn', () => {
+    const { all, turn, joined } = workers(3);
+    joined();
+    for (let fd = 1; fd <= 60; fd += 1) all[0]?.accept(fd);
+    for (const number of [1, 2]) turn(number);
+    const loads = all.map(({ load }) => load);
+    expect(loads.reduce((sum, load) => sum + load)).toBe(60);
+    expect(Math.max(...loads) - Math.min(...loads)).toBeLessThanOrEqual(4);
+    expect(all[0]?.handover.handedOver).toBe(60 - (all[0]?.load ?? 0));
+  });
+
+  it('gives each connection to one worker, which alone owns it, in whatever order they accept and have their turn', () => {
+    const step = fc.record({ worker: fc.nat(2), what: fc.constantFrom('accept', 'turn', 'leave', 'join') });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+        const { all, turn, joined } = workers(3);
+        joined();
+        let fd = 0;
+        for (const { worker, what } of steps) {
+          const one = all[worker];
+          if (what === 'turn') turn(worker);
+          else if (what === 'join') one?.handover.join(GROUP, one);
+          else if (what === 'leave') one?.handover.leave(GROUP);
+          else one?.accept(++fd);
+        }
+        for (const number of [0, 1, 2]) turn(number);
+        const ends = all.flatMap(({ taken, aborted }) => [...taken, ...aborted]);
+        expect(ends.toSorted((a, b) => a - b)).toEqual(Array.from({ length: fd }, (_, index) => index + 1));
+        for (const { taken, aborted, owned } of all) expect(owned).toEqual(new Set([...taken, ...aborted]));
+      }),
+    );
+  });
+
+  it('hands nothing to a worker that does not listen yet, or no more', () => {
+    const { all, joined } = workers(2);
+    const [busy, other] = all;
+    if (!busy || !other) throw new Error('unreachable');
+    busy.handover.join(GROUP, busy);
+    other.handover.join(GROUP - 1, other);
+    for (let fd = 1; fd <= 10; fd += 1) busy.accept(fd);
+    expect(busy.load).toBe(10);
+    joined();
+    busy.accept(11);
+    expect(busy.load).toBe(10);
+    other.handover.leave(GROUP);
+    expect([other.taken, other.aborted]).toEqual([[11], []]);
+    other.handover.leave(GROUP - 1);
+    busy.accept(12);
+    expect(busy.load).toBe(11);
+  });
+
+  it('resets what comes for a listener that is gone', () => {
+    const { all, turn } = workers(2);
+    const [busy, other] = all;
+    if (!busy || !other) throw new Error('unreachable');
+    // A newer one keeps it open.
+    for (const group of [GROUP, GROUP + 1]) other.handover.join(group, other);
+    other.handover.leave(GROUP);
+    for (let fd = 1; fd <= 5; fd += 1) busy.accept(fd);
+    turn(1);
+    expect([other.taken, other.aborted]).toEqual([[], [5]]);
+  });
+
+  it('keeps a connection where the inbox is full', () => {
+    const { all, joined } = workers(2);
+    joined();
+    const most = 3 * LANE_ENTRIES;
+    for (let fd = 1; fd <= most; fd += 1) all[0]?.accept(fd);
+    expect(all[0]?.load).toBe(most - LANE_ENTRIES);
+  });
+
+  it('takes what is there when it ends, and nothing afterwards', () => {
+    const { all, joined } = workers(2);
+    joined();
+    for (let fd = 1; fd <= 5; fd += 1) all[0]?.accept(fd);
+    all[1]?.handover.close();
+    expect(all[1]?.taken).toEqual([5]);
+    for (let fd = 6; fd <= 20; fd += 1) all[0]?.accept(fd);
+    expect(all[0]?.load).toBe(19);
+    expect(all[1]?.handler).toBeUndefined();
+  });
+});
