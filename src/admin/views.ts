@@ -131,6 +131,8 @@ export const statusView = z.object({
       worker: count,
       accepted: count,
       active: count,
+      /** Accepted by it and given to another worker. */
+      handedOver: count,
       cpuSeconds: z.number().optional(),
       /** False where it did not answer in time, and this is what it told before. */
       answered: z.boolean(),

@@ -276,6 +276,13 @@ const engine: readonly MetricSpec[] = [
     read: ({ totals }) => rows(totals.workers, (worker, { active }) => [{ worker: String(worker) }, active]),
   },
   {
+    name: 'meshproxy_worker_handed_over_total',
+    type: 'counter',
+    labels: ['worker'],
+    help: 'Connections that each worker accepted and gave to another that had fewer, which then took them.',
+    read: ({ totals }) => rows(totals.workers, (worker, { handedOver }) => [{ worker: String(worker) }, handedOver]),
+  },
+  {
     name: 'meshproxy_worker_cpu_seconds_total',
     type: 'counter',
     labels: ['worker'],

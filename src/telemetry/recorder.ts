@@ -21,6 +21,8 @@ export interface WorkerReport {
   readonly worker: number;
   readonly accepted: number;
   readonly active: number;
+  /** Connections that it accepted and gave to another worker: they are among what that one accepted. */
+  readonly handedOver: number;
   /** CPU time of the thread; absent where the system does not tell. */
   readonly cpuSeconds?: number;
   /** False where this is what it told some time ago: it is stalled, or dead. */
@@ -43,6 +45,8 @@ export interface RecorderOptions {
   readonly clock: Clock;
   /** The number of the thread, unless it is the main one. */
   readonly worker?: number;
+  /** How many connections it has given to other workers. */
+  handedOver?(): number;
   /** Every connection that was opened and has not ended, oldest first. */
   live(): Iterable<ConnectionRecord>;
 }
@@ -53,6 +57,7 @@ export class Recorder implements Observer {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #worker: number | undefined;
+  readonly #handedOver: () => number;
   readonly #live: () => Iterable<ConnectionRecord>;
   readonly #refusals: RefusalLog;
   readonly #counters = new Counters();
@@ -61,11 +66,12 @@ export class Recorder implements Observer {
   #accepted = 0;
   #ended = 0;
 
-  constructor({ logger, accessLog, clock, worker, live }: RecorderOptions) {
+  constructor({ logger, accessLog, clock, worker, handedOver = () => 0, live }: RecorderOptions) {
     this.accessLog = accessLog;
     this.#logger = logger;
     this.#clock = clock;
     this.#worker = worker;
+    this.#handedOver = handedOver;
     this.#live = live;
     this.#refusals = new RefusalLog(logger, clock);
     this.#latency = new LatencyBook(clock);
@@ -135,6 +141,7 @@ export class Recorder implements Observer {
       worker,
       accepted: this.#accepted,
       active: this.#accepted - this.#ended,
+      handedOver: this.#handedOver(),
       answered: true,
       ...(cpuSeconds !== undefined && { cpuSeconds }),
     };

@@ -133,6 +133,7 @@ function sumOfWorkers(one: WorkerReport, other: WorkerReport | undefined): Worke
     worker: one.worker,
     accepted: one.accepted + other.accepted,
     active: one.active + other.active,
+    handedOver: one.handedOver + other.handedOver,
     answered: one.answered || other.answered,
     ...((one.cpuSeconds ?? other.cpuSeconds) !== undefined && { cpuSeconds }),
   };

@@ -21,6 +21,8 @@ import type { ListenerSetup } from './plane.js';
 export interface WorkerTransport extends Transport {
   /** Accepts on a socket that main has bound. Closing the listener leaves the socket open. */
   adopt(socket: BoundSocket, options: SocketOptions, accept: Accept, exhausted: () => void): Listener;
+  /** How many connections it has handed to other workers. */
+  readonly handedOver: number;
   /** Closes what the transport itself holds. */
   close(): void;
 }
@@ -74,6 +76,7 @@ class DataWorker {
       accessLog,
       clock: this.#clock,
       worker: data.index,
+      handedOver: () => this.#transport.handedOver,
       live: () => this.#live,
     });
     const onBug = (err: unknown): void =>

@@ -152,7 +152,7 @@ test('the status tells the state, why, and what each listener carried', async ()
     config: { version: 2, appliedAt: '1970-01-01T00:00:00.000Z', refused: { error: 'line 3: no' } },
     listeners: [{ name: 'web', active: 1, opened: 2, refused: 1, bytesReceived: 11, bytesSent: 22 }],
     engine: { name: 'streams', workers: 1, deaths: 0 },
-    workers: [{ worker: 0, accepted: 2, active: 1, answered: true }],
+    workers: [{ worker: 0, accepted: 2, active: 1, handedOver: 0, answered: true }],
   });
 });
 
