@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { formatAddress } from '../../src/core/address.js';
 import { nativeSupport } from '../../src/l4/native/support.js';
-import { connectTo, readExactly, startServer } from '../fakes/net.js';
+import { connectTo, readAll, readExactly, startServer } from '../fakes/net.js';
 import { Program } from './program.js';
 
 function folder(): string {
@@ -50,6 +50,42 @@ describe.skipIf(!nativeSupport().ok)('workers', () => {
     expect(await program.metric('meshproxy_connections_active')).toBe(30);
     const status = await program.json<{ readonly engine: unknown }>('/status');
     expect(status.engine).toMatchObject({ name: 'native', workers: 3, deaths: 0 });
+  });
+
+  it.each([
+    [
+      'one after the other',
+      async (program: Program) => {
+        const clients: Socket[] = [];
+        while (clients.length < 32) clients.push(await served(program));
+        return clients;
+      },
+    ],
+    ['all at once', (program: Program) => Promise.all(Array.from({ length: 32 }, () => served(program)))],
+  ])('share their connections evenly, opened %s, and every byte arrives', async (_, open) => {
+    const server = await startServer((socket) => {
+      socket.write('!');
+      socket.pipe(socket);
+    });
+    onTestFinished(() => server.close());
+    const upstream = formatAddress(server.address);
+    const program = Program.inFrontOf([upstream], ['--engine', 'native', '--workers', '2']);
+    const clients = await open(program);
+    const shares = await Promise.all(
+      ['0', '1'].map((worker) => program.metric('meshproxy_worker_connections', { worker })),
+    );
+    expect(shares.reduce((sum, share) => sum + share)).toBe(32);
+    expect(Math.max(...shares)).toBeLessThanOrEqual(19);
+    await Promise.all(
+      clients.map(async (client, number) => {
+        const text = `${number} `.repeat(50_000);
+        client.end(text);
+        const { bytes, end } = await readAll(client);
+        expect([bytes.toString() === text, end]).toEqual([true, 'end']);
+      }),
+    );
+    await expect.poll(() => program.metric('meshproxy_connections_active')).toBe(0);
+    expect(await program.metric('meshproxy_worker_accepted_total')).toBe(32);
   });
 
   it('cannot be changed by a reload, which says so', async () => {

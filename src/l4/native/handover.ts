@@ -4,24 +4,29 @@
  * clearly fewer hands it to that one, as Envoy's exact balance does.
  */
 import { countOf } from '../tally.js';
+import { Churn } from './churn.js';
 import { type InboxCells, Inboxes } from './inboxes.js';
 import type { Kernel } from './kernel.js';
 import type { Handler, Reactor } from './reactor.js';
 
 /**
- * A worker keeps what it accepts until it has this many more than the one that has least: 18 and 14 of 32 is the worst
- * then. Handing over costs a few microseconds and another thread's waking, which connections that come and go all the
- * time should rarely pay for.
+ * A worker keeps what it accepts until it has this many more than the one that has least: of 10 connections 6 and 4 is the
+ * worst then, and of 32 there is room for what two that decide at the same moment do not see of each other. Handing over
+ * costs a few microseconds and another thread's waking.
  */
-const LEAST_SLACK = 4;
+const LEAST_SLACK = 2;
 /** In proportion where there are many: a tenth more is no load that anyone could measure. */
 const SLACK_SHARE = 0.1;
 
-/** The worker that is to have the next connection: `mine`, unless another has so many fewer. */
-export function leastLoaded(loads: ArrayLike<number>, mine: number): number {
+/**
+ * The worker that is to have the next connection: `mine`, unless another has so many fewer.
+ * @param churn how many of `mine` have just ended. Who has that many more will soon not have them: where a connection is
+ * made for each request, the one that has just accepted some is always ahead, and handing over would be for nothing.
+ */
+export function leastLoaded(loads: ArrayLike<number>, mine: number, churn = 0): number {
   let least = mine;
   for (let worker = 0; worker < loads.length; worker += 1) if (load(worker) < load(least)) least = worker;
-  const slack = Math.max(LEAST_SLACK, SLACK_SHARE * load(least));
+  const slack = Math.max(LEAST_SLACK, SLACK_SHARE * load(least), churn);
   return load(mine) - load(least) < slack ? mine : least;
 
   function load(worker: number): number {
@@ -50,11 +55,15 @@ export class Handover implements Handler {
   readonly #reactor: Pick<Reactor, 'watchReadable' | 'unwatch'>;
   readonly #exchange: SharedExchange;
   readonly #mine: number;
+  readonly #now: () => number;
   readonly #waker: number;
   readonly #inboxes: Inboxes;
   readonly #loads: Float64Array;
   /** By group. */
   readonly #receivers = new Map<number, Receiver>();
+  readonly #churn = new Churn();
+  /** Connections that became this worker's. */
+  #arrived = 0;
   #handedOver = 0;
 
   constructor(
@@ -62,11 +71,13 @@ export class Handover implements Handler {
     reactor: Pick<Reactor, 'watchReadable' | 'unwatch'>,
     exchange: SharedExchange,
     mine: number,
+    now: () => number = () => performance.now(),
   ) {
     this.#kernel = kernel;
     this.#reactor = reactor;
     this.#exchange = exchange;
     this.#mine = mine;
+    this.#now = now;
     this.#waker = exchange.wakers[mine] ?? -1;
     this.#inboxes = new Inboxes(exchange.inboxes, exchange.wakers.length);
     this.#loads = new Float64Array(exchange.wakers.length);
@@ -94,7 +105,10 @@ export class Handover implements Handler {
   /** True where another worker serves that connection from now on. */
   offer(group: number, fd: number): boolean {
     const to = this.#choose(group);
-    if (to === this.#mine || !this.#inboxes.hasRoom(this.#mine, to)) return false;
+    if (to === this.#mine || !this.#inboxes.hasRoom(this.#mine, to)) {
+      this.#arrived += 1;
+      return false;
+    }
     // Before it is handed over: the other one may close it at once, and the number be used again.
     this.#kernel.disown(fd);
     this.#inboxes.put(this.#mine, to, group, fd);
@@ -118,16 +132,19 @@ export class Handover implements Handler {
 
   #choose(group: number): number {
     const loads = this.#loads;
+    const ended = this.#arrived - countOf(this.#exchange.connections, this.#mine);
+    const churn = this.#churn.recent(ended, this.#now());
     for (let worker = 0; worker < loads.length; worker += 1) {
       const takes = worker === this.#mine || this.#inboxes.isOpen(worker, group);
       loads[worker] = takes ? countOf(this.#exchange.connections, worker) : Number.POSITIVE_INFINITY;
     }
-    // As a rule that is all: what is on its way only makes the others' loads larger.
-    if (leastLoaded(loads, this.#mine) === this.#mine) return this.#mine;
+    loads[this.#mine] = (loads[this.#mine] ?? 0) + this.#inboxes.waiting(this.#mine);
+    // As a rule that is all: what is on its way to the others only makes their loads larger.
+    if (leastLoaded(loads, this.#mine, churn) === this.#mine) return this.#mine;
     for (let worker = 0; worker < loads.length; worker += 1) {
       if (worker !== this.#mine) loads[worker] = (loads[worker] ?? 0) + this.#inboxes.waiting(worker);
     }
-    return leastLoaded(loads, this.#mine);
+    return leastLoaded(loads, this.#mine, churn);
   }
 
   #takeAll(): void {
@@ -135,8 +152,9 @@ export class Handover implements Handler {
       this.#kernel.own(fd);
       const receiver = this.#receivers.get(group);
       // Its listener has been closed meanwhile: whom the kernel had in its queue is reset then, too.
-      if (receiver === undefined) this.#kernel.abort(fd);
-      else receiver.take(fd);
+      if (receiver === undefined) return void this.#kernel.abort(fd);
+      this.#arrived += 1;
+      receiver.take(fd);
     });
   }
 
