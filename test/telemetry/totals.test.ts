@@ -33,6 +33,7 @@ const STATUS = statusOf({
 class Thread {
   readonly live = new Set<ConnectionRecord>();
   readonly recorder: Recorder;
+  handedOver = 0;
 
   /** @param clock one for all of them, where it matters who was the last */
   constructor(worker?: number, clock = new VirtualClock()) {
@@ -41,6 +42,7 @@ class Thread {
       accessLog: 'off',
       clock,
       live: () => this.live,
+      handedOver: () => this.handedOver,
       ...(worker !== undefined && { worker }),
     });
   }
@@ -168,8 +170,9 @@ test('of a worker that was replaced, what both did is added up, and whether the 
   const [dead, alive] = [new Thread(0), new Thread(0)];
   dead.carry(told);
   alive.carry(told);
+  [dead.handedOver, alive.handedOver] = [3, 4];
   const answering = new Totals([lastReport(dead.report()), alive.report()]);
-  expect(answering.workers.get(0)).toMatchObject({ accepted: 2, active: 1, answered: true });
+  expect(answering.workers.get(0)).toMatchObject({ accepted: 2, active: 1, handedOver: 7, answered: true });
   expect(answering.counters.listener('web').routes.get('')?.closed.get('internal-error')).toBe(1);
   expect(new Totals([lastReport(dead.report())]).latency()).toMatchObject([
     { steps: { connect: { sinceStart: { count: 1 } } } },
