@@ -199,7 +199,7 @@ export class WorkerPool implements Plane {
     if (this.#state === 'running') return;
     if (this.#state === 'new') {
       const { workers } = this.#options;
-      if (workers > 1) this.#exchange = new Exchange(workers, this.#connections);
+      if (workers > 1) this.#exchange = new Exchange(workers, this.#connections, this.#allowed);
       this.#state = 'starting';
       await Promise.all(this.#places.map((place) => this.#spawn(place)));
     }

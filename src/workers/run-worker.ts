@@ -23,6 +23,7 @@ export interface WorkerTransport extends Transport {
   adopt(socket: BoundSocket, options: SocketOptions, accept: Accept, exhausted: () => void): Listener;
   /** How many connections it has handed to other workers. */
   readonly handedOver: number;
+  readonly underWay: number;
   /** Closes what the transport itself holds. */
   close(): void;
 }
@@ -90,7 +91,7 @@ class DataWorker {
       live: this.#live,
       observer: this.#watched(),
       tally: new Tally(data.connections, data.index),
-      allowed: () => Atomics.load(data.allowed, 0),
+      allowed: () => Atomics.load(data.allowed, 0) - this.#transport.underWay,
       listen: async ({ name, settings }, ...how) => this.#adopt(keyOf({ name, settings }), ...how),
       tallyOf: (listener) => this.#tallyOf(listener),
       rotationOf: (service) => this.#rotations.get(service),

@@ -13,10 +13,15 @@ export class Exchange {
   /**
    * Throws where no descriptor is left for it.
    * @param connections by worker, how many it has open (`tally.ts`)
+   * @param allowed one word: how many connections the descriptors of this process allow
    */
-  constructor(workers: number, connections: Int32Array<SharedArrayBuffer>) {
+  constructor(
+    workers: number,
+    connections: Int32Array<SharedArrayBuffer>,
+    allowed: Int32Array<SharedArrayBuffer>,
+  ) {
     const inboxes = sharedInboxes(workers);
-    this.shared = { inboxes, wakers: openWakers(workers), connections };
+    this.shared = { inboxes, wakers: openWakers(workers), connections, allowed };
     this.#inboxes = new Inboxes(inboxes, workers);
   }
 

@@ -3,7 +3,7 @@
  * connections on 2 workers one has more than 60 % in about one run of five. So who accepts a connection while another has
  * clearly fewer hands it to that one, as Envoy's exact balance does.
  */
-import { countOf } from '../tally.js';
+import { countOf, Tally } from '../tally.js';
 import { Churn } from './churn.js';
 import { type InboxCells, Inboxes } from './inboxes.js';
 import type { Kernel } from './kernel.js';
@@ -41,6 +41,8 @@ export interface SharedExchange {
   readonly wakers: readonly number[];
   /** By worker: its open connections (`tally.ts`). */
   readonly connections: Int32Array<SharedArrayBuffer>;
+  /** One word: how many connections the descriptors of this process allow. */
+  readonly allowed: Int32Array<SharedArrayBuffer>;
 }
 
 /** Takes connections of its group that another worker has accepted. */
@@ -58,6 +60,7 @@ export class Handover implements Handler {
   readonly #now: () => number;
   readonly #waker: number;
   readonly #inboxes: Inboxes;
+  readonly #connections: Tally;
   readonly #loads: Float64Array;
   /** By group. */
   readonly #receivers = new Map<number, Receiver>();
@@ -80,6 +83,7 @@ export class Handover implements Handler {
     this.#now = now;
     this.#waker = exchange.wakers[mine] ?? -1;
     this.#inboxes = new Inboxes(exchange.inboxes, exchange.wakers.length);
+    this.#connections = new Tally(exchange.connections, mine);
     this.#loads = new Float64Array(exchange.wakers.length);
     reactor.watchReadable(this.#waker, this);
   }
@@ -87,6 +91,11 @@ export class Handover implements Handler {
   /** How many connections other workers were given by this one. */
   get handedOver(): number {
     return this.#handedOver;
+  }
+
+  /** How many are on their way between any two workers: they hold descriptors, and nobody counts them yet. */
+  get underWay(): number {
+    return this.#inboxes.underWay;
   }
 
   /** From now on takes what others have accepted in that group. */
@@ -105,7 +114,7 @@ export class Handover implements Handler {
   /** True where another worker serves that connection from now on. */
   offer(group: number, fd: number): boolean {
     const to = this.#choose(group);
-    if (to === this.#mine || !this.#inboxes.hasRoom(this.#mine, to)) {
+    if (to === this.#mine || !this.#inboxes.hasRoom(this.#mine, to) || this.#isFull()) {
       this.#arrived += 1;
       return false;
     }
@@ -145,6 +154,11 @@ export class Handover implements Handler {
       if (worker !== this.#mine) loads[worker] = (loads[worker] ?? 0) + this.#inboxes.waiting(worker);
     }
     return leastLoaded(loads, this.#mine, churn);
+  }
+
+  /** Then what is accepted stays with who accepts, which has to stop: nobody would, if each handed it to another. */
+  #isFull(): boolean {
+    return this.#connections.total + this.underWay >= Atomics.load(this.#exchange.allowed, 0);
   }
 
   #takeAll(): void {

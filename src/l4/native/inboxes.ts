@@ -12,12 +12,14 @@ const LINE = 16;
 const TAKEN = LINE;
 const ENTRIES = 2 * LINE;
 const LANE_WORDS = ENTRIES + 2 * LANE_ENTRIES;
+/** Before all else: how many are on their way, in all lanes. */
+const HEAD_WORDS = LINE;
 
 export type InboxCells = Int32Array<SharedArrayBuffer>;
 
 /** The inboxes of so many workers, all empty and closed; shared by sending them. */
 export function sharedInboxes(workers: number): InboxCells {
-  const words = workers * LINE + workers * workers * LANE_WORDS;
+  const words = HEAD_WORDS + workers * LINE + workers * workers * LANE_WORDS;
   return new Int32Array(new SharedArrayBuffer(words * Int32Array.BYTES_PER_ELEMENT));
 }
 
@@ -32,12 +34,12 @@ export class Inboxes {
 
   /** From now on that worker takes connections of groups up to `newest`; 0 for none. */
   open(worker: number, newest: number): void {
-    Atomics.store(this.#cells, worker * LINE, newest);
+    Atomics.store(this.#cells, HEAD_WORDS + worker * LINE, newest);
   }
 
   /** Whether that worker takes connections that were accepted in `group`. */
   isOpen(worker: number, group: number): boolean {
-    return Atomics.load(this.#cells, worker * LINE) >= group;
+    return Atomics.load(this.#cells, HEAD_WORDS + worker * LINE) >= group;
   }
 
   /** Once true it stays so until the next `put`: there is no other sender. */
@@ -52,6 +54,8 @@ export class Inboxes {
     const entry = entryAt(lane, sent);
     this.#cells[entry] = group;
     this.#cells[entry + 1] = fd;
+    // Counted first: a sender that dies in between leaves one too many, which is harmless; one too few is not.
+    Atomics.add(this.#cells, 0, 1);
     // What was written before it is seen by who sees this.
     Atomics.store(this.#cells, lane, (sent + 1) | 0);
   }
@@ -59,6 +63,11 @@ export class Inboxes {
   /** Takes what is there, in the order of each sender. An entry that `taker` is called with is in the inbox no more. */
   take(worker: number, taker: (group: number, fd: number) => void): void {
     for (let from = 0; from < this.#workers; from += 1) this.#takeLane(this.#lane(from, worker), taker);
+  }
+
+  /** How many are on their way, to whichever worker. */
+  get underWay(): number {
+    return Atomics.load(this.#cells, 0);
   }
 
   /** How many wait to be taken by that worker. */
@@ -75,6 +84,7 @@ export class Inboxes {
       const entry = entryAt(lane, taken);
       const [group = 0, fd = -1] = [this.#cells[entry], this.#cells[entry + 1]];
       Atomics.store(this.#cells, lane + TAKEN, (taken + 1) | 0);
+      Atomics.sub(this.#cells, 0, 1);
       taker(group, fd);
     }
   }
@@ -84,7 +94,7 @@ export class Inboxes {
   }
 
   #lane(from: number, to: number): number {
-    return this.#workers * LINE + (to * this.#workers + from) * LANE_WORDS;
+    return HEAD_WORDS + this.#workers * LINE + (to * this.#workers + from) * LANE_WORDS;
   }
 }
 

@@ -29,6 +29,8 @@ export interface NativeTransport extends Transport {
   adopt(socket: BoundSocket, options: SocketOptions, accept: Accept, exhausted?: () => void): NativeListener;
   /** How many connections it has handed to other threads. */
   readonly handedOver: number;
+  /** How many are on their way between threads now. */
+  readonly underWay: number;
   /** Closes what the transport itself holds, once nothing of it is in use any more. */
   close(): void;
 }
@@ -63,6 +65,9 @@ export function createNativeTransport({
     },
     get handedOver() {
       return handover?.handedOver ?? 0;
+    },
+    get underWay() {
+      return handover?.underWay ?? 0;
     },
     dial: (address, sockets, signal) => dial(engine, address, sockets, signal),
     close() {

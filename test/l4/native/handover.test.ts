@@ -60,9 +60,10 @@ class Fake {
   }
 }
 
-function workers(count: number) {
+function workers(count: number, most = Number.MAX_SAFE_INTEGER) {
+  const allowed = sharedCells(1).fill(Math.min(most, 2 ** 31 - 1));
   const wakers = Array.from({ length: count }, (_, number) => 100 + number);
-  const exchange = { inboxes: sharedInboxes(count), wakers, connections: sharedCells(count) };
+  const exchange = { inboxes: sharedInboxes(count), wakers, connections: sharedCells(count), allowed };
   const woken = new Set<number>();
   const all = wakers.map((_, number) => new Fake(exchange, number, woken));
   const turn = (number: number): void => {
@@ -126,6 +127,17 @@ describe('handing over', () => {
     for (let fd = 17; fd <= 32; fd += 1) all[1]?.accept(fd);
     for (const number of [0, 1]) turn(number);
     expect(Math.max(...all.map(({ load }) => load))).toBeLessThanOrEqual(17);
+  });
+
+  it('ends where descriptors end: what is on its way counts, and what is past that stays with who accepts', () => {
+    const { all, turn, joined } = workers(2, 20);
+    joined();
+    for (let fd = 1; fd <= 60; fd += 1) all[0]?.accept(fd);
+    expect(all[0]?.handover.underWay).toBe(9);
+    expect(all[0]?.load).toBe(51);
+    turn(1);
+    expect(all[0]?.handover.underWay).toBe(0);
+    expect(all[1]?.load).toBe(9);
   });
 
   it('is rare where connections come and go all the time, and is done again when they stay', () => {

@@ -51,6 +51,7 @@ describe('inboxes of workers', () => {
           }
           const waiting = [0, 1, 2].reduce((sum, sender) => sum + lane(sender, to).length, 0);
           expect(inboxes.waiting(to)).toBe(waiting);
+          expect(inboxes.underWay).toBe([...lanes.values()].flat().length);
         }
         for (let to = 0; to < WORKERS; to += 1) expect(takenBy(inboxes, to)).toEqual(expected(to));
       }),
@@ -59,9 +60,9 @@ describe('inboxes of workers', () => {
 
   it('go on where their counts wrap around', () => {
     const cells = sharedInboxes(1);
-    // Both counts of the only lane, which follows the line of the only worker.
-    cells[16] = 2 ** 31 - 2;
+    // Both counts of the only lane, which follows the line of all lanes and that of the only worker.
     cells[32] = 2 ** 31 - 2;
+    cells[48] = 2 ** 31 - 2;
     const inboxes = new Inboxes(cells, 1);
     for (let fd = 1; fd <= 4; fd += 1) inboxes.put(0, 0, 7, fd);
     expect(inboxes.waiting(0)).toBe(4);
