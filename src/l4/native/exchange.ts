@@ -15,11 +15,7 @@ export class Exchange {
    * @param connections by worker, how many it has open (`tally.ts`)
    * @param allowed one word: how many connections the descriptors of this process allow
    */
-  constructor(
-    workers: number,
-    connections: Int32Array<SharedArrayBuffer>,
-    allowed: Int32Array<SharedArrayBuffer>,
-  ) {
+  constructor(workers: number, connections: Int32Array<SharedArrayBuffer>, allowed: Int32Array<SharedArrayBuffer>) {
     const inboxes = sharedInboxes(workers);
     this.shared = { inboxes, wakers: openWakers(workers), connections, allowed };
     this.#inboxes = new Inboxes(inboxes, workers);
