@@ -30,6 +30,10 @@ export type ErrorCode =
   | 'disconnected'
   /** The peer broke the protocol it was to speak. */
   | 'protocol'
+  /** A certificate or key that cannot be used. */
+  | 'bad-certificate'
+  /** TLS with the other side did not come about. */
+  | 'handshake'
   /** Given up on purpose: shutting down, or no longer wanted. */
   | 'aborted'
   /** The running proxy that a command asked does not answer, or not as expected. */

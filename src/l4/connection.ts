@@ -270,13 +270,15 @@ function endingOf(end: RelayEnd, live: LiveConnection): Ending {
       return end.by === 'this' ? 'client-reset' : 'upstream-reset';
     case 'lost':
       return end.by === 'this' ? 'client-lost' : 'upstream-lost';
+    case 'tls':
+      return end.by === 'this' ? 'client-tls' : 'upstream-tls';
     case 'local':
       return live.cutBy ?? 'internal-error';
   }
 }
 
 function detailOf(end: RelayEnd): string | undefined {
-  return end.kind === 'lost' ? describeError(end.cause) : undefined;
+  return end.kind === 'lost' || end.kind === 'tls' ? describeError(end.cause) : undefined;
 }
 
 /** The record is complete: tell those who count, log and measure. */

@@ -10,6 +10,12 @@ import { errnoOf } from '../core/errors.js';
  */
 export type Disconnect = 'reset' | 'lost' | 'exhausted' | 'unexpected';
 
+/** What a broken connection is to the end of its relay. */
+export function relayEndOf(error: unknown): 'reset' | 'lost' | 'tls' {
+  if (errnoOf(error) === 'EPROTO') return 'tls';
+  return classifyDisconnect(error) === 'reset' ? 'reset' : 'lost';
+}
+
 export function classifyDisconnect(error: unknown): Disconnect {
   switch (errnoOf(error)) {
     case 'ECONNRESET':

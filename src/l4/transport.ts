@@ -11,6 +11,7 @@
 
 import type { Address, SocketAddress } from '../core/address.js';
 import type { CancelSignal } from '../core/cancel.js';
+import type { TlsCall, TlsPeer, TlsSetup } from './tls.js';
 
 export interface SocketOptions {
   /** Ms of silence after which TCP keepalive probes the peer; 0 for never. TCP_NODELAY is always on. */
@@ -43,6 +44,12 @@ export interface Transport {
    * something) or `aborted` (the signal was); nothing is left open then.
    */
   dial(address: SocketAddress, options: SocketOptions, signal: CancelSignal): Promise<Connection>;
+  /**
+   * TLS on a connection of this transport that is not being relayed; what was peeked and not consumed belongs to it. From then on
+   * the connection is what TLS carries: its end is close_notify, and an end of the socket without that is an error of the
+   * relay (`tls`). Rejects with `handshake` (in words), `disconnected`, `aborted` or `bad-certificate`; the connection is closed then.
+   */
+  secure(connection: Connection, setup: TlsSetup, call: TlsCall, signal: CancelSignal): Promise<TlsPeer>;
 }
 
 export interface Listener {
@@ -57,10 +64,10 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** How one relay ended. `lost` is a peer that stopped answering; `local` is our own `reset`. */
+/** How one relay ended. `lost` is a peer that stopped answering; `tls` one whose TLS broke, or ended without saying so; `local` is our own `reset`. */
 export type RelayEnd =
   | { readonly kind: 'completed' }
-  | { readonly kind: 'reset' | 'lost'; readonly by: 'this' | 'peer'; readonly cause: Error }
+  | { readonly kind: 'reset' | 'lost' | 'tls'; readonly by: 'this' | 'peer'; readonly cause: Error }
   | { readonly kind: 'local' };
 
 export interface RelayEvents {

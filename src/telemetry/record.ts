@@ -10,6 +10,8 @@ export type Ending =
   | 'upstream-reset'
   | 'client-lost'
   | 'upstream-lost'
+  | 'client-tls'
+  | 'upstream-tls'
   | 'idle-timeout'
   | 'half-close-timeout'
   | 'no-endpoint'
@@ -25,6 +27,8 @@ export const ENDINGS: Readonly<Record<Ending, string>> = {
   completed: 'both sides closed in order',
   'client-reset': 'the client reset the connection',
   'upstream-reset': 'the upstream reset the connection',
+  'client-tls': "the client's TLS broke, or its stream was cut short",
+  'upstream-tls': "the upstream's TLS broke, or its stream was cut short",
   'client-lost': 'the client stopped answering',
   'upstream-lost': 'the upstream stopped answering',
   'idle-timeout': 'no byte moved for the idle timeout',

@@ -8,6 +8,8 @@ import { errnoError } from './errno.js';
 import { EAGAIN, EINTR, ERR, HUP, IN, OUT, type Pipe, PRI, RDHUP } from './kernel.js';
 import type { Handler } from './reactor.js';
 import { Relay } from './relay.js';
+import type { Handshake } from './tls-handshake.js';
+import type { TlsSession } from './tls-session.js';
 
 const CLOSED = -1;
 const EMPTY: Uint8Array = new Uint8Array(0);
@@ -40,6 +42,9 @@ export class NativeConnection implements Connection, Handler {
   /** The socket broke, and is closed. */
   failure: Error | undefined;
   relaying: Relay | undefined;
+  /** The TLS handshake that goes on, and what it ended in. */
+  securing: Handshake | undefined;
+  tls: TlsSession | undefined;
   /** Read from this socket, and not yet handed to the other one: first `held`, then what is in the pipe. */
   held: Uint8Array = EMPTY;
   pipe: Pipe | undefined;
@@ -124,13 +129,16 @@ export class NativeConnection implements Connection, Handler {
   reset(): void {
     if (this.fd === CLOSED) return;
     if (this.relaying !== undefined) return void this.relaying.reset();
+    if (this.securing !== undefined) return void this.securing.gone();
     this.abort();
     this.#failWaiting(new Error('the socket was closed'));
   }
 
   onEvents(mask: number): void {
+    this.tls?.noteArrival(mask);
     if (this.relaying !== undefined) return void this.relaying.onEvents(this, mask);
-    if ((mask & ERR) !== 0) return void this.#failed(this.#engine.kernel.pendingError(this.fd));
+    if (this.securing !== undefined) return void this.securing.onEvents(mask);
+    if ((mask & ERR) !== 0) return void this.#failed('read', this.#engine.kernel.pendingError(this.fd));
     if ((mask & OUT) !== 0) {
       this.blocked = false;
       if (this.unsent.length > 0) this.#flush();
@@ -146,10 +154,44 @@ export class NativeConnection implements Connection, Handler {
     if ((mask & (PRI | RDHUP | HUP)) !== 0) this.readToEnd = true;
   }
 
+  /** From here on its bytes are those that TLS carries. */
+  secured(session: TlsSession): void {
+    this.tls = session;
+    // What a record brings is not what a read of the socket brought: only TLS itself knows when there is nothing more.
+    this.readable = true;
+    this.readToEnd = true;
+  }
+
+  /** As `Kernel.receive`, `sendReceived`, `send`: through TLS where there is TLS. */
+  receive(): number {
+    return this.tls === undefined ? this.#engine.kernel.receive(this.fd) : this.tls.receive();
+  }
+
+  sendReceived(length: number): number {
+    return this.tls === undefined ? this.#engine.kernel.sendReceived(this.fd, length) : this.tls.sendReceived(length);
+  }
+
+  send(bytes: Uint8Array): number {
+    return this.tls === undefined ? this.#engine.kernel.send(this.fd, bytes) : this.tls.send(bytes);
+  }
+
+  /** Sends our end of the stream. False where it has to be tried again once the kernel takes more. */
+  endWrite(): boolean {
+    if (this.tls === undefined) return this.#engine.kernel.shutdownWrite(this.fd) !== -EAGAIN;
+    this.blocked = this.tls.endWrite() === -EAGAIN;
+    return !this.blocked;
+  }
+
+  /** @param errno of what failed on this socket */
+  errorOf(call: string, errno: number): Error {
+    return this.tls?.failure ?? errnoError(call, errno);
+  }
+
   /** Closes in order: what was sent is delivered. */
   close(): void {
     const { fd } = this;
     if (fd === CLOSED) return;
+    this.#freeTls();
     this.fd = CLOSED;
     this.#engine.reactor.closing(fd);
     this.#engine.kernel.close(fd);
@@ -159,6 +201,7 @@ export class NativeConnection implements Connection, Handler {
   abort(): void {
     const { fd } = this;
     if (fd === CLOSED) return;
+    this.#freeTls();
     this.fd = CLOSED;
     this.unsent = EMPTY;
     this.#engine.reactor.closing(fd);
@@ -174,6 +217,10 @@ export class NativeConnection implements Connection, Handler {
     return { fd, held, unsent };
   }
 
+  #freeTls(): void {
+    this.tls?.free();
+  }
+
   /** Read for this socket, or written to it, and not yet handed to the kernel. */
   #queued(): number {
     const source = this.relaying?.otherThan(this);
@@ -185,7 +232,7 @@ export class NativeConnection implements Connection, Handler {
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     while (this.readable && !this.ended && this.held.length < waiting.atLeast) {
-      const got = kernel.receive(this.fd);
+      const got = this.receive();
       if (got > 0) {
         this.bytesRead += got;
         this.held = Buffer.concat([this.held, kernel.received.subarray(0, got)]);
@@ -195,7 +242,7 @@ export class NativeConnection implements Connection, Handler {
       } else if (got === -EAGAIN) {
         this.readable = false;
       } else if (got !== -EINTR) {
-        return void this.#failed(-got);
+        return void this.#failed('read', -got);
       }
     }
     if (this.held.length < waiting.atLeast && !this.ended) return;
@@ -206,20 +253,20 @@ export class NativeConnection implements Connection, Handler {
 
   #flush(): void {
     while (this.unsent.length > 0 && !this.blocked) {
-      const sent = this.#engine.kernel.send(this.fd, this.unsent);
+      const sent = this.send(this.unsent);
       if (sent > 0) {
         this.sent += sent;
         this.unsent = sent === this.unsent.length ? EMPTY : this.unsent.subarray(sent);
       } else if (sent === -EAGAIN) {
         this.blocked = true;
       } else if (sent !== -EINTR) {
-        return void this.#failed(-sent);
+        return void this.#failed('write', -sent);
       }
     }
   }
 
-  #failed(errno: number): void {
-    this.failure = errnoError('read', errno);
+  #failed(call: string, errno: number): void {
+    this.failure = this.errorOf(call, errno);
     this.abort();
     this.#failWaiting(this.failure);
   }

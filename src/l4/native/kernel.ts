@@ -16,6 +16,7 @@ export const EINVAL = 22;
 export const ENFILE = 23;
 export const EMFILE = 24;
 export const EPIPE = 32;
+export const EPROTO = 71;
 export const ECONNRESET = 104;
 export const ENOBUFS = 105;
 export const EINPROGRESS = 115;

@@ -1,5 +1,5 @@
 /**
- * The one file with bindings to C, by koffi. Where koffi cannot load (an unusual platform, a stripped install) there
+ * The one file with bindings to C, by koffi (`openssl.ts` names its functions and binds them with what is here). Where koffi cannot load (an unusual platform, a stripped install) there
  * is no `Libc`, and the callers do without.
  */
 import { createRequire } from 'node:module';
@@ -27,6 +27,12 @@ interface Koffi {
   load(path: string | null): { func(signature: string): Callable };
   address(pinned: Uint8Array): bigint;
   errno(): number;
+  proto(result: string, parameters: readonly string[]): object;
+  pointer(type: object): object;
+  register(callback: (...args: number[]) => number, type: object): object;
+  decode(address: number | bigint, type: object): Uint8Array;
+  encode(address: number | bigint, type: string, value: number): void;
+  array(type: string, length: number, hint: 'Typed'): object;
 }
 
 const DARWIN = process.platform === 'darwin';
@@ -189,4 +195,33 @@ export function linuxCalls(): LinuxCalls {
     loopFd: bind('int uv_backend_fd(uintptr_t loop)')(loop),
     uv_backend_timeout: () => backendTimeout(loop),
   };
+}
+
+/** What another set of bindings is made with. */
+export interface Bindings {
+  bind(signature: string): unknown;
+  /** What C calls as a function pointer, in the thread that it was made in, for as long as that lives. */
+  callback(result: string, parameters: readonly string[], called: (...args: number[]) => number): object;
+  /** A copy of what is at an address. */
+  decodeBytes(address: number, length: number): Uint8Array;
+  writePointer(address: number, value: number): void;
+  writeByte(address: number, value: number): void;
+}
+
+/** Throws where koffi does not load. */
+export function bindings(): Bindings {
+  const koffi = loadKoffi();
+  const self = koffi.load(null);
+  return {
+    bind: (signature) => self.func(signature),
+    callback: (result, parameters, called) => koffi.register(called, koffi.pointer(koffi.proto(result, parameters))),
+    decodeBytes: (address, length) => koffi.decode(BigInt(address), koffi.array('uint8_t', length, 'Typed')),
+    writePointer: (address, value) => koffi.encode(BigInt(address), 'uintptr_t', value),
+    writeByte: (address, value) => koffi.encode(BigInt(address), 'uint8_t', value),
+  };
+}
+
+/** Where pinned memory is. It has to stay referenced. */
+export function addressOf(pinned: Uint8Array): number {
+  return Number(loadKoffi().address(pinned));
 }

@@ -6,7 +6,7 @@
  * A direction is read only while all that it has read is handed on: a reader that does not read stops its sender, with
  * one buffer or one pipe in between.
  */
-import { classifyDisconnect } from '../disconnect.js';
+import { relayEndOf } from '../disconnect.js';
 import type { RelayEnd, RelayEvents } from '../transport.js';
 import type { NativeConnection } from './connection.js';
 import type { Engine } from './engine.js';
@@ -134,7 +134,7 @@ export class Relay implements Unfinished {
   #handOn(from: NativeConnection, to: NativeConnection): boolean {
     while (from.held.length > 0) {
       if (to.blocked) return false;
-      const sent = this.#engine.kernel.send(to.fd, from.held);
+      const sent = to.send(from.held);
       if (sent > 0) from.held = sent === from.held.length ? EMPTY : from.held.subarray(sent);
       if (!this.#wasTaken(to, sent) || !this.#tellFirstByte(from)) return false;
     }
@@ -158,21 +158,21 @@ export class Relay implements Unfinished {
     }
     if (sent === -EINTR) return true;
     if (sent === -EAGAIN) to.blocked = true;
-    else this.#broke(to, errnoError('write', -sent));
+    else this.#broke(to, to.errorOf('write', -sent));
     return false;
   }
 
   /** One read and one write. False where the direction cannot go on now. */
   #copy(from: NativeConnection, to: NativeConnection): boolean {
     const { kernel } = this.#engine;
-    const got = kernel.receive(from.fd);
+    const got = from.receive();
     if (got <= 0) return this.#nothingRead(from, got);
     from.bytesRead += got;
     const full = got === kernel.received.length;
-    if (full) from.streams = true;
+    if (full) from.streams = from.tls === undefined && to.tls === undefined;
     // Less than there was room for: it was all there is. What comes later is told as another edge.
     else if (!from.readToEnd) from.readable = false;
-    const sent = kernel.sendReceived(to.fd, got);
+    const sent = to.sendReceived(got);
     if (sent === got) {
       to.sent += sent;
       return this.#tellFirstByte(from);
@@ -215,21 +215,22 @@ export class Relay implements Unfinished {
     }
     if (result === -EINTR) return true;
     if (result === -EAGAIN) from.readable = false;
-    else this.#broke(from, errnoError('read', -result));
+    else this.#broke(from, from.errorOf('read', -result));
     return false;
   }
 
   #passOnEnd(from: NativeConnection, to: NativeConnection): void {
     if (from.endPassed) return;
-    from.endPassed = true;
     this.#releasePipe(from);
+    // Where TLS says its own end: it takes room, as bytes do. Closing a plain socket sends its end by itself.
+    if ((!to.endPassed || to.tls !== undefined) && !to.endWrite()) return;
+    from.endPassed = true;
     if (to.endPassed) {
       // Both ends are in: closing sends ours.
       this.#near.close();
       this.#far.close();
       return void this.#finish({ kind: 'completed' });
     }
-    this.#engine.kernel.shutdownWrite(to.fd);
     this.#tell('onHalfClose');
   }
 
@@ -237,7 +238,7 @@ export class Relay implements Unfinished {
     if (this.#over) return false;
     if (!this.#handOnLast(side, this.otherThan(side))) return false;
     const by = side === this.#near ? 'this' : 'peer';
-    this.#finish({ kind: classifyDisconnect(cause) === 'reset' ? 'reset' : 'lost', by, cause });
+    this.#finish({ kind: relayEndOf(cause), by, cause });
     return false;
   }
 
@@ -248,13 +249,12 @@ export class Relay implements Unfinished {
   #handOnLast(from: NativeConnection, to: NativeConnection): boolean {
     // What is held waits for the other to take it, and nothing overtakes it.
     if (from.closed || to.closed || to.blocked || from.held.length + from.inPipe > 0) return true;
-    const { kernel } = this.#engine;
     const before = to.sent;
     for (let reads = 0; reads < READS_PER_TURN; reads += 1) {
-      const got = kernel.receive(from.fd);
+      const got = from.receive();
       if (got <= 0) break;
       from.bytesRead += got;
-      const sent = kernel.sendReceived(to.fd, got);
+      const sent = to.sendReceived(got);
       if (sent > 0) to.sent += sent;
       if (sent !== got) break;
     }

@@ -3,14 +3,18 @@ import type { Address } from '../../core/address.js';
 import { descriptorLimit } from '../../core/descriptors.js';
 import type { Accept, BoundSocket, SocketOptions, Transport } from '../transport.js';
 import { bindShared } from './bind.js';
+import { NativeConnection } from './connection.js';
 import { dial } from './dial.js';
 import type { Engine } from './engine.js';
 import { Handover, type SharedExchange } from './handover.js';
 import { LateKeepalive } from './late-keepalive.js';
 import { type KernelOptions, LinuxKernel } from './linux-kernel.js';
 import { NativeListener } from './listener.js';
+import { openSsl } from './openssl.js';
 import { Pipes, pipesAllowed } from './pipes.js';
 import { Reactor } from './reactor.js';
+import { TlsContexts } from './tls-context.js';
+import { shakeHands } from './tls-handshake.js';
 
 export interface NativeOptions extends KernelOptions {
   /** How many threads share the descriptors of this process. */
@@ -48,6 +52,7 @@ export function createNativeTransport({
   const reactor = new Reactor(kernel, onBug);
   const engine: Engine = { kernel, reactor, pipes, keepalive: new LateKeepalive(kernel, reactor) };
   const handover = exchange && new Handover(kernel, reactor, exchange, thread);
+  let contexts: TlsContexts | undefined;
   return {
     engine: 'native',
     async listen(address: Address, sockets: SocketOptions, accept: Accept, exhausted?: () => void) {
@@ -68,6 +73,11 @@ export function createNativeTransport({
     },
     get underWay() {
       return handover?.underWay ?? 0;
+    },
+    async secure(connection, setup, call, signal) {
+      if (!(connection instanceof NativeConnection)) throw new TypeError('not a connection of this transport');
+      contexts ??= new TlsContexts(openSsl());
+      return shakeHands(engine, connection, contexts.of(setup), call, signal);
     },
     dial: (address, sockets, signal) => dial(engine, address, sockets, signal),
     close() {

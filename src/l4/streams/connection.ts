@@ -18,7 +18,9 @@ interface Waiting {
 }
 
 export class StreamConnection implements Connection {
-  readonly socket: Socket;
+  /** What is read and written: the socket itself, or TLS over it. */
+  socket: Socket;
+  readonly raw: Socket;
   readonly remote: SocketAddress | undefined;
   /** Received and not consumed: goes to the peer of the relay first. */
   held: Uint8Array = EMPTY;
@@ -34,17 +36,23 @@ export class StreamConnection implements Connection {
   /** Takes over a connected, paused socket. An address that is not given is the kernel's to tell. */
   constructor(socket: Socket, local: SocketAddress | undefined, remote: SocketAddress | undefined) {
     this.socket = socket;
+    this.raw = socket;
     this.#unix = (local ?? remote)?.kind === 'unix';
     this.remote = this.#unix ? remote : (remote ?? remoteAddress(socket));
     this.#local = local;
-    // There from the first moment to the last: an 'error' event that nobody hears would end the process.
-    socket.on('error', (error) => this.#failed(error));
-    // Likewise: an empty stream ends even while it is paused, between two owners of the connection.
-    socket.once('end', () => this.#atEnd());
+    this.#listen();
+  }
+
+  /** From here on its bytes are those of TLS, over the socket that it had. */
+  over(secured: Socket): void {
+    this.raw.off('end', this.#onEnd);
+    this.socket = secured;
+    this.ended = false;
+    this.#listen();
   }
 
   get local(): SocketAddress | undefined {
-    return this.#local ?? localAddress(this.socket);
+    return this.#local ?? localAddress(this.raw);
   }
 
   get bytesRead(): number {
@@ -56,7 +64,7 @@ export class StreamConnection implements Connection {
   }
 
   get bytesUnsent(): number {
-    const fd = descriptorOf(this.socket);
+    const fd = descriptorOf(this.raw);
     return this.socket.writableLength + (fd === undefined ? 0 : (libc()?.unacknowledged(fd) ?? 0));
   }
 
@@ -110,13 +118,31 @@ export class StreamConnection implements Connection {
   }
 
   reset(): void {
-    const { socket } = this;
+    const { socket, raw } = this;
+    if (socket !== raw) return void this.#resetTls();
     if (socket.destroyed) return;
     // While a FIN is on its way to the kernel, libuv refuses to reset (EINVAL). The relay ends a socket only once its
     // queue is empty, so that moment is short and the stream before it complete.
     if (socket.writableEnded && !socket.writableFinished) socket.once('finish', () => this.#hardReset());
     else this.#hardReset();
   }
+
+  /** What has not left yet never does: not even that the stream has ended. */
+  #resetTls(): void {
+    if (this.raw.destroyed) return;
+    if (this.#unix) this.raw.destroy();
+    else this.raw.resetAndDestroy();
+    this.socket.destroy();
+  }
+
+  #listen(): void {
+    // There from the first moment to the last: an 'error' event that nobody hears would end the process.
+    this.socket.on('error', (error) => this.#failed(error));
+    // Likewise: an empty stream ends even while it is paused, between two owners of the connection.
+    this.socket.once('end', this.#onEnd);
+  }
+
+  readonly #onEnd = (): void => this.#atEnd();
 
   #hardReset(): void {
     if (this.socket.destroyed) return;
@@ -126,7 +152,7 @@ export class StreamConnection implements Connection {
   }
 
   #atEnd(): void {
-    const error = endOfStreamError(this.socket);
+    const error = endOfStreamError(this.raw);
     if (error) return void this.socket.destroy(error);
     this.ended = true;
     this.#waiting?.resolve(this.held);

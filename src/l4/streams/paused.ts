@@ -8,12 +8,14 @@ import { endOfStreamError } from './socket.js';
 /** How late a reset may be noticed, ms. One system call for each held-back socket, and none while there is none. */
 const LOOK_MS = 1000;
 
-const paused = new Set<Socket>();
+/** By what is read: the socket that the system knows, which is the same but for TLS. */
+const paused = new Map<Socket, Socket>();
 let timer: NodeJS.Timeout | undefined;
 
-export function holdBack(socket: Socket): void {
+/** @param raw the socket under it, or itself */
+export function holdBack(socket: Socket, raw: Socket): void {
   socket.pause();
-  paused.add(socket);
+  paused.set(socket, raw);
   timer ??= setInterval(look, LOOK_MS).unref();
 }
 
@@ -27,8 +29,8 @@ function look(): void {
     clearInterval(timer);
     timer = undefined;
   }
-  for (const socket of paused) {
-    const error = socket.destroyed ? undefined : endOfStreamError(socket);
+  for (const [socket, raw] of paused) {
+    const error = socket.destroyed ? undefined : endOfStreamError(raw);
     if (error) socket.destroy(error);
     if (socket.destroyed) paused.delete(socket);
   }

@@ -3,7 +3,7 @@
  * resets the other at once. Nothing is allocated per chunk beyond what Node's streams do.
  */
 import type { Socket } from 'node:net';
-import { classifyDisconnect } from '../disconnect.js';
+import { relayEndOf } from '../disconnect.js';
 import type { RelayEnd, RelayEvents } from '../transport.js';
 import type { StreamConnection } from './connection.js';
 import { holdBack, letGo } from './paused.js';
@@ -47,7 +47,7 @@ export class Relay {
         tellFirst();
         tellFirst = undefined;
       }
-      if (!sink.write(chunk)) holdBack(source);
+      if (!sink.write(chunk)) holdBack(source, from.raw);
     };
     source.on('data', forward);
     sink.on('drain', () => letGo(source));
@@ -70,7 +70,7 @@ export class Relay {
 
   #watch(side: StreamConnection, other: StreamConnection, by: 'this' | 'peer'): void {
     const broke = (error: Error) => {
-      this.#end ??= { kind: classifyDisconnect(error) === 'reset' ? 'reset' : 'lost', by, cause: error };
+      this.#end ??= { kind: relayEndOf(error), by, cause: error };
       other.reset();
     };
     const closed = () => {

@@ -8,8 +8,17 @@ import { couldMeetItself, dialAborted, dialError, metItself } from '../dial-outc
 import type { SocketOptions, Transport } from '../transport.js';
 import { StreamConnection } from './connection.js';
 import { listen } from './listener.js';
+import { secure } from './tls.js';
 
-export const streamsTransport: Transport = { engine: 'streams', listen, dial };
+export const streamsTransport: Transport = {
+  engine: 'streams',
+  listen,
+  dial,
+  async secure(connection, setup, call, signal) {
+    if (!(connection instanceof StreamConnection)) throw new TypeError('not a connection of this transport');
+    return secure(connection, setup, call, signal);
+  },
+};
 
 function dial(address: SocketAddress, options: SocketOptions, signal: CancelSignal): Promise<StreamConnection> {
   return new Promise((resolve, reject) => {

@@ -1,0 +1,258 @@
+/**
+ * TLS on one socket, by OpenSSL. What the kernel has is read here and fed to OpenSSL; what OpenSSL sends it writes to the socket itself.
+ * The relay reads and sends through it as it does through the kernel: plain bytes, or a negative errno.
+ */
+import { X509Certificate } from 'node:crypto';
+import type { TlsCall, TlsPeer } from '../tls.js';
+import { brokenTls, CUT_SHORT, type Verdict } from '../tls-words.js';
+import { EAGAIN, EPIPE, EPROTO, HUP, PRI, RDHUP, type Relaying } from './kernel.js';
+import { addressOf, pin } from './libc.js';
+import {
+  type HandshakeCallbacks,
+  NULL,
+  type OpenSsl,
+  type Pointer,
+  type Selected,
+  SSL_ERROR_WANT_READ,
+  SSL_ERROR_WANT_WRITE,
+  SSL_ERROR_ZERO_RETURN,
+  X509_V_ERR_APPLICATION_VERIFICATION,
+} from './openssl.js';
+import { lastError, type TlsContext } from './tls-context.js';
+
+const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
+const TLSEXT_NAMETYPE_HOST_NAME = 0;
+const NOCLOSE = 0;
+/** Of what came first, kept until the handshake is over. */
+const FIRST_BYTES = 16;
+
+/** Of the parts of a handshake that go on for longer than one turn, how it stands. */
+export type Progress = 'done' | 'waiting' | 'closed' | 'failed';
+
+export class TlsSession implements HandshakeCallbacks {
+  /** Why the peer's certificate was refused, where it was. */
+  verdict: Verdict | undefined;
+  /** Why TLS broke, in OpenSSL's words. */
+  reason: string | undefined;
+  /** The errno by which the socket broke in the middle of the handshake. */
+  errno = 0;
+  readonly #ssl: OpenSsl;
+  readonly #kernel: Relaying;
+  readonly #fd: number;
+  readonly #context: TlsContext;
+  readonly #call: TlsCall;
+  readonly #receivedAt: number;
+  #pointer: Pointer;
+  /** What was read of the socket, on its way to OpenSSL; freed with it. */
+  readonly #incoming: Pointer;
+  /** There may be more to read of the socket. */
+  #readable = true;
+  /** A short read does not mean that there is no more (`NativeConnection.readToEnd`). */
+  #readToEnd: boolean;
+  #rawEnded = false;
+  /** The first that came, of a handshake that may turn out to be none. */
+  #first: Uint8Array;
+  #notified = false;
+  #certificate: X509Certificate | undefined;
+
+  /** @param alreadyRead what the peer has sent before, of its handshake */
+  constructor(
+    kernel: Relaying,
+    fd: number,
+    context: TlsContext,
+    call: TlsCall,
+    alreadyRead: Uint8Array,
+    readToEnd: boolean,
+  ) {
+    const { ssl } = context;
+    this.#ssl = ssl;
+    this.#kernel = kernel;
+    this.#fd = fd;
+    this.#context = context;
+    this.#call = call;
+    this.#readToEnd = readToEnd;
+    this.#receivedAt = addressOf(kernel.received);
+    this.#pointer = ssl.SSL_new(context.pointer);
+    this.#incoming = ssl.BIO_new(ssl.BIO_s_mem());
+    ssl.SSL_set_bio(this.#pointer, this.#incoming, ssl.BIO_new_socket(fd, NOCLOSE));
+    if (context.setup.role === 'server') ssl.SSL_set_accept_state(this.#pointer);
+    else ssl.SSL_set_connect_state(this.#pointer);
+    const { serverName } = call;
+    if (serverName !== undefined) {
+      ssl.SSL_ctrl_text(this.#pointer, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_HOST_NAME, serverName);
+    }
+    this.#first = Uint8Array.from(alreadyRead.subarray(0, FIRST_BYTES));
+    if (alreadyRead.length > 0) ssl.BIO_write_bytes(this.#incoming, alreadyRead, alreadyRead.length);
+  }
+
+  /** The kernel has told of something. */
+  noteArrival(mask: number): void {
+    this.#readable = true;
+    if ((mask & (PRI | RDHUP | HUP)) !== 0) this.#readToEnd = true;
+  }
+
+  /** Drives the handshake on as far as it goes now. */
+  shakeHands(): Progress {
+    const ssl = this.#ssl;
+    for (;;) {
+      ssl.asked = this;
+      ssl.ERR_clear_error();
+      const result = ssl.SSL_do_handshake(this.#pointer);
+      ssl.asked = undefined;
+      if (result === 1) return 'done';
+      const error = ssl.SSL_get_error(this.#pointer, result);
+      if (error === SSL_ERROR_WANT_WRITE) return 'waiting';
+      if (error !== SSL_ERROR_WANT_READ) {
+        this.reason = lastError(ssl);
+        return 'failed';
+      }
+      const got = this.#pull();
+      if (got === -EAGAIN) return 'waiting';
+      if (got === 0) return 'closed';
+      if (got < 0) {
+        this.errno = -got;
+        return 'failed';
+      }
+    }
+  }
+
+  get firstBytes(): Uint8Array {
+    return this.#first;
+  }
+
+  /** What the handshake ended in. */
+  get peer(): TlsPeer {
+    const ssl = this.#ssl;
+    const cell = pinnedCells();
+    ssl.SSL_get0_alpn_selected(this.#pointer, cell.address, cell.address + 8);
+    const length = cell.bytes.readUInt32LE(8);
+    const at = Number(cell.bytes.readBigUInt64LE(0));
+    const protocol = length === 0 ? undefined : Buffer.from(ssl.bytesAt(at, length)).toString('latin1');
+    return { certificate: this.#certificate, version: ssl.SSL_get_version(this.#pointer), protocol };
+  }
+
+  /** Plain bytes into the kernel's `received`; 0 at the peer's close_notify. An end without one is an error. */
+  receive(): number {
+    const ssl = this.#ssl;
+    for (;;) {
+      const got = ssl.SSL_read(this.#pointer, this.#receivedAt, this.#kernel.received.length);
+      if (got > 0) return got;
+      const error = ssl.SSL_get_error(this.#pointer, got);
+      if (error === SSL_ERROR_ZERO_RETURN) return 0;
+      if (error !== SSL_ERROR_WANT_READ) return this.#broken(lastError(ssl));
+      const pulled = this.#pull();
+      if (pulled === 0) return this.#broken(CUT_SHORT);
+      if (pulled < 0) return pulled;
+    }
+  }
+
+  /** Sends the kernel's `received` up to `length`. What it answers with -EAGAIN is to be sent again from its first byte. */
+  sendReceived(length: number): number {
+    return this.#sent(this.#ssl.SSL_write(this.#pointer, this.#receivedAt, length));
+  }
+
+  send(bytes: Uint8Array): number {
+    return this.#sent(this.#ssl.SSL_write_bytes(this.#pointer, bytes, bytes.length));
+  }
+
+  /** Sends close_notify, and the end of the stream behind it. -EAGAIN: to be called again. */
+  endWrite(): number {
+    if (!this.#notified) {
+      const result = this.#ssl.SSL_shutdown(this.#pointer);
+      if (result < 0) {
+        if (this.#ssl.SSL_get_error(this.#pointer, result) === SSL_ERROR_WANT_WRITE) return -EAGAIN;
+        return this.#broken(lastError(this.#ssl));
+      }
+      this.#notified = true;
+    }
+    return this.#kernel.shutdownWrite(this.#fd);
+  }
+
+  /** What is to be said of a failure, where TLS itself has one. */
+  get failure(): Error | undefined {
+    return this.reason === undefined ? undefined : brokenTls(this.reason);
+  }
+
+  /** Idempotent. Nothing is sent. */
+  free(): void {
+    if (this.#pointer === NULL) return;
+    this.#ssl.SSL_free(this.#pointer);
+    this.#pointer = NULL;
+  }
+
+  verify(storeContext: Pointer): number {
+    const ssl = this.#ssl;
+    const leaf = new X509Certificate(ssl.der(ssl.X509_STORE_CTX_get0_cert(storeContext)));
+    if (ssl.X509_verify_cert(storeContext) !== 1) {
+      const current = ssl.X509_STORE_CTX_get_current_cert(storeContext);
+      const error = ssl.X509_STORE_CTX_get_error(storeContext);
+      this.verdict = {
+        kind: 'chain',
+        error,
+        text: ssl.X509_verify_cert_error_string(error),
+        depth: ssl.X509_STORE_CTX_get_error_depth(storeContext),
+        certificate: current === NULL ? leaf : new X509Certificate(ssl.der(current)),
+      };
+      return 0;
+    }
+    const refused = this.#call.judge?.(leaf);
+    if (refused !== undefined) {
+      this.verdict = { kind: 'identity', refused };
+      ssl.X509_STORE_CTX_set_error(storeContext, X509_V_ERR_APPLICATION_VERIFICATION);
+      return 0;
+    }
+    this.#certificate = leaf;
+    return 1;
+  }
+
+  select(offered: Uint8Array): Selected | undefined {
+    const names = new Map<string, Selected>();
+    for (let at = 0; at < offered.length; ) {
+      const length = offered[at] ?? 0;
+      names.set(Buffer.from(offered.subarray(at + 1, at + 1 + length)).toString('latin1'), { offset: at + 1, length });
+      at += 1 + length;
+    }
+    for (const name of this.#context.setup.alpn) {
+      const found = names.get(name);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Reads of the socket once, for OpenSSL. */
+  #pull(): number {
+    if (this.#rawEnded) return 0;
+    if (!this.#readable) return -EAGAIN;
+    const { received } = this.#kernel;
+    const got = this.#kernel.receive(this.#fd);
+    if (got > 0) {
+      if (got < received.length && !this.#readToEnd) this.#readable = false;
+      if (this.#first.length === 0) this.#first = Uint8Array.from(received.subarray(0, FIRST_BYTES));
+      this.#ssl.BIO_write(this.#incoming, this.#receivedAt, got);
+    } else if (got === 0) this.#rawEnded = true;
+    else if (got === -EAGAIN) this.#readable = false;
+    return got;
+  }
+
+  #sent(result: number): number {
+    if (result > 0) return result;
+    const error = this.#ssl.SSL_get_error(this.#pointer, result);
+    if (error === SSL_ERROR_WANT_WRITE || error === SSL_ERROR_WANT_READ) return -EAGAIN;
+    this.#ssl.ERR_clear_error();
+    // The socket's own error follows by an event; where it does not, this is it.
+    return -EPIPE;
+  }
+
+  #broken(reason: string): number {
+    this.reason ??= reason;
+    return -EPROTO;
+  }
+}
+
+let cells: ReturnType<typeof pin> | undefined;
+
+/** A pointer, and a number of 32 bits. */
+function pinnedCells(): ReturnType<typeof pin> {
+  cells ??= pin(12);
+  return cells;
+}

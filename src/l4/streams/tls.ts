@@ -1,0 +1,192 @@
+/**
+ * TLS on a socket of Node's. Between `tls` and the socket stands a stream of ours: `tls` alone reports an end of the socket
+ * as an end of the stream, also where no close_notify came before it, so that a stream that was cut short would look complete.
+ */
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import tls, { type SecureContext, TLSSocket } from 'node:tls';
+import type { CancelSignal } from '../../core/cancel.js';
+import { describeError, MeshproxyError } from '../../core/errors.js';
+import type { TlsCall, TlsPeer, TlsSetup } from '../tls.js';
+import { brokenTls, CUT_SHORT, handshakeError, plainText, type Verdict, verdictOf } from '../tls-words.js';
+import type { StreamConnection } from './connection.js';
+import { endOfStreamError } from './socket.js';
+
+const contexts = new WeakMap<TlsSetup, SecureContext>();
+
+/** One context for each setup, for as long as anybody holds that. Throws `bad-certificate`. */
+function contextOf(setup: TlsSetup): SecureContext {
+  const known = contexts.get(setup);
+  if (known !== undefined) return known;
+  const { credential, roots, minVersion } = setup;
+  try {
+    const context = tls.createSecureContext({
+      minVersion,
+      ca: roots === '' ? [] : roots,
+      ...(credential && { cert: credential.chain, key: credential.key }),
+    });
+    contexts.set(setup, context);
+    return context;
+  } catch (cause) {
+    throw new MeshproxyError('bad-certificate', `OpenSSL refuses the credentials: ${describeError(cause)}`, { cause });
+  }
+}
+
+export function secure(
+  connection: StreamConnection,
+  setup: TlsSetup,
+  call: TlsCall,
+  signal: CancelSignal,
+): Promise<TlsPeer> {
+  return new Promise((resolve, reject) => {
+    const raw = connection.socket;
+    const gone = connection.failure ?? (raw.destroyed ? new Error('the socket was closed') : undefined);
+    if (gone) return void reject(disconnected(gone));
+    if (signal.aborted) return void reject(aborted(signal));
+    const context = contextOf(setup);
+    const first = Buffer.from(connection.held.subarray(0, FIRST_BYTES));
+    const under = new UnderTls(raw, connection.held, connection.ended, first);
+    connection.consume(connection.held.length);
+    const secured = start(under, context, setup, call);
+    const { push } = secured;
+    secured.push = (chunk, encoding) => {
+      if (chunk !== null || !under.readableEnded) return push.call(secured, chunk, encoding);
+      // An end by the socket, and none by TLS before it.
+      secured.destroy(brokenTls(CUT_SHORT));
+      return false;
+    };
+    connection.over(secured);
+
+    const settle = (): void => {
+      secured.off('secure', onSecure);
+      secured.off('error', onError);
+      secured.off('close', onClose);
+      signal.removeEventListener('abort', onAbort);
+    };
+    const fail = (error: MeshproxyError): void => {
+      settle();
+      secured.destroy();
+      reject(error);
+    };
+    const refuse = (verdict: Verdict | undefined, reason: string | undefined): void => {
+      const plain = verdict === undefined ? plainText(under.first) : undefined;
+      fail(handshakeError(setup, { verdict, reason, plain }, Date.now()));
+    };
+    const onSecure = (): void => {
+      const certificate = secured.getPeerX509Certificate();
+      if (setup.peerCertificate === 'required') {
+        const verdict = verdictOf(certificate, secured.authorizationError, call);
+        if (verdict !== undefined) return void refuse(verdict, undefined);
+        if (certificate === undefined) return void refuse(undefined, 'peer did not return a certificate');
+      }
+      settle();
+      resolve({
+        certificate: setup.peerCertificate === 'required' ? certificate : undefined,
+        version: secured.getProtocol() ?? 'unknown',
+        protocol: typeof secured.alpnProtocol === 'string' ? secured.alpnProtocol : undefined,
+      });
+    };
+    const onError = (error: Error): void => {
+      if (under.failure) fail(disconnected(under.failure));
+      else refuse(undefined, under.readableEnded ? undefined : reasonOf(error));
+    };
+    const onClose = (): void => refuse(undefined, undefined);
+    const onAbort = (): void => fail(aborted(signal));
+    secured.once('secure', onSecure);
+    secured.once('error', onError);
+    secured.once('close', onClose);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+function start(under: UnderTls, secureContext: SecureContext, setup: TlsSetup, call: TlsCall): TLSSocket {
+  const { role, alpn, peerCertificate } = setup;
+  // Whether the peer is the one that is wanted is decided where the handshake is complete, with words.
+  const common = { secureContext, rejectUnauthorized: false, ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }) };
+  if (role === 'server') {
+    const ALPNCallback = ({ protocols }: { protocols: string[] }) => alpn.find((name) => protocols.includes(name));
+    const { secureContext: context, rejectUnauthorized } = common;
+    const requestCert = peerCertificate === 'required';
+    return new TLSSocket(under, {
+      isServer: true,
+      secureContext: context,
+      rejectUnauthorized,
+      requestCert,
+      ...(alpn.length > 0 && { ALPNCallback }),
+    });
+  }
+  const { serverName } = call;
+  return tls.connect({
+    ...common,
+    socket: under,
+    checkServerIdentity: () => undefined,
+    ...(serverName !== undefined && { servername: serverName }),
+  });
+}
+
+/** OpenSSL's reason, of an error of Node's. */
+function reasonOf(error: Error): string {
+  const reason = 'reason' in error && typeof error.reason === 'string' ? error.reason : undefined;
+  return reason ?? describeError(error);
+}
+
+/** Of what came first, for whoever has to say what it was. */
+const FIRST_BYTES = 16;
+
+/** The socket as `tls` sees it. */
+class UnderTls extends Duplex {
+  readonly #raw: Socket;
+  /** Why the socket broke, where it did. */
+  failure: Error | undefined;
+  first: Uint8Array;
+
+  constructor(raw: Socket, alreadyRead: Uint8Array, ended: boolean, first: Uint8Array) {
+    super({ allowHalfOpen: true });
+    this.#raw = raw;
+    this.first = first;
+    if (alreadyRead.length > 0) this.push(Buffer.from(alreadyRead));
+    raw.on('data', (chunk: Buffer) => {
+      if (this.first.length === 0) this.first = Buffer.from(chunk.subarray(0, FIRST_BYTES));
+      if (!this.push(chunk)) raw.pause();
+    });
+    raw.once('end', () => {
+      const error = endOfStreamError(raw);
+      if (error) this.destroy(error);
+      else this.push(null);
+    });
+    if (ended) this.push(null);
+    raw.on('error', (error) => {
+      this.failure = error;
+      this.destroy(error);
+    });
+    raw.once('close', () => this.destroy());
+  }
+
+  override _read(): void {
+    this.#raw.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    if (this.#raw.write(chunk)) done();
+    else this.#raw.once('drain', () => done());
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#raw.end(() => done());
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#raw.destroy();
+    done(error);
+  }
+}
+
+function disconnected(cause: Error): MeshproxyError {
+  return new MeshproxyError('disconnected', 'the other side broke the connection in the middle of the TLS handshake', {
+    cause,
+  });
+}
+
+function aborted(signal: CancelSignal): MeshproxyError {
+  return new MeshproxyError('aborted', 'given up', { cause: signal.reason });
+}

@@ -1,0 +1,45 @@
+/**
+ * TLS on a connection, as the life of a connection asks for it. What is agreed on before (`TlsSetup`) is made once for a
+ * version of a credential and shared by all handshakes; what a handshake ended in is `TlsPeer`, or a `MeshproxyError`
+ * `handshake` that says in words which side, which certificate and why.
+ */
+import type { X509Certificate } from 'node:crypto';
+
+/** Who this side is, for as long as that certificate lives. Immutable: a renewed one is another object. */
+export interface TlsCredential {
+  /** PEM: the leaf first, then what leads to a root of the peers. */
+  readonly chain: string;
+  /** PEM, without passphrase. */
+  readonly key: string;
+}
+
+export interface TlsSetup {
+  readonly role: 'server' | 'client';
+  /** A client may have none. */
+  readonly credential: TlsCredential | undefined;
+  /** PEM: the roots that the peer's chain may end in. No other is trusted. */
+  readonly roots: string;
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** A client always wants the server's. */
+  readonly peerCertificate: 'required' | 'none';
+  /** Protocol names, the preferred first; a server that meets none of them goes on without. */
+  readonly alpn: readonly string[];
+  /** The peer's chain must be as RFC 5280 has it, to the letter (`openssl verify -x509_strict`). */
+  readonly strict: boolean;
+}
+
+export interface TlsCall {
+  /** The name that a client sends (SNI). */
+  readonly serverName?: string | undefined;
+  /** Of a peer whose chain is in order: why it is not the one that is wanted, or `undefined` where it is. */
+  judge?(leaf: X509Certificate): string | undefined;
+}
+
+export interface TlsPeer {
+  /** Absent where none was asked for. */
+  readonly certificate: X509Certificate | undefined;
+  /** `TLSv1.3`, for example. */
+  readonly version: string;
+  /** Agreed on by ALPN. */
+  readonly protocol: string | undefined;
+}
