@@ -10,7 +10,13 @@ export interface StopSignal {
  * npm passes Ctrl-C on to its child, which has had it from the terminal already: the second arrives within
  * milliseconds. A person's second Ctrl-C is slower than this.
  */
-const ECHO_MS = 500;
+const NPM_ECHO_MS = 500;
+
+/**
+ * timeout(1), and whoever else signals a program and then its group, sends the same twice in one go. Nobody who has
+ * seen the drain begin is this fast.
+ */
+const GROUP_ECHO_MS = 20;
 
 /** `drain`: the first. `force`: another, from somebody who will not wait. `ignore`: the echo of the first. */
 export function judgeSignal(
@@ -19,6 +25,7 @@ export function judgeSignal(
   underNpm: boolean,
 ): 'drain' | 'force' | 'ignore' {
   if (first === undefined) return 'drain';
-  const isEcho = underNpm && next.signal === first.signal && next.at - first.at < ECHO_MS;
+  const echoMs = underNpm ? NPM_ECHO_MS : GROUP_ECHO_MS;
+  const isEcho = next.signal === first.signal && next.at - first.at < echoMs;
   return isEcho ? 'ignore' : 'force';
 }

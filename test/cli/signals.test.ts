@@ -10,8 +10,12 @@ describe('a signal to stop', () => {
   });
 
   it('ends at once when it is the second, of whichever kind', () => {
-    expect(judgeSignal(first, { signal: 'SIGINT', at: 1001 }, false)).toBe('force');
+    expect(judgeSignal(first, { signal: 'SIGINT', at: 1020 }, false)).toBe('force');
     expect(judgeSignal(first, { signal: 'SIGTERM', at: 1001 }, false)).toBe('force');
+  });
+
+  it('is an echo when the same comes twice in one go, as timeout(1) sends it to a program and to its group', () => {
+    expect(judgeSignal(first, { signal: 'SIGINT', at: 1019 }, false)).toBe('ignore');
   });
 
   it("is npm's echo when npm runs the program and it comes within half a second of the same", () => {
