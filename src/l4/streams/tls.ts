@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import tls, { type SecureContext, TLSSocket } from 'node:tls';
 import type { CancelSignal } from '../../core/cancel.js';
-import { describeError, MeshproxyError } from '../../core/errors.js';
+import { describeError, errnoOf, MeshproxyError } from '../../core/errors.js';
 import type { TlsCall, TlsPeer, TlsSetup } from '../tls.js';
 import { brokenTls, CUT_SHORT, handshakeError, plainText, type Verdict, verdictOf } from '../tls-words.js';
 import type { StreamConnection } from './connection.js';
@@ -55,9 +55,13 @@ export function secure(
       secured.destroy(brokenTls(CUT_SHORT));
       return false;
     };
+    // `tls` tells a server's end only that what it reads from was closed, and not why.
+    under.once('error', (error) => secured.destroy(error));
     connection.over(secured);
 
     const settle = (): void => {
+      secured.off('_tlsError', onError);
+      secured.on('_tlsError', (error: Error) => secured.destroy(inOurWords(error)));
       secured.off('secure', onSecure);
       secured.off('error', onError);
       secured.off('close', onClose);
@@ -90,9 +94,10 @@ export function secure(
       if (under.failure) fail(disconnected(under.failure));
       else refuse(undefined, under.readableEnded ? undefined : reasonOf(error));
     };
-    const onClose = (): void => refuse(undefined, undefined);
+    const onClose = (): void => fail(disconnected(under.failure ?? new Error('the socket was closed')));
     const onAbort = (): void => fail(aborted(signal));
     secured.once('secure', onSecure);
+    secured.once('_tlsError', onError);
     secured.once('error', onError);
     secured.once('close', onClose);
     signal.addEventListener('abort', onAbort, { once: true });
@@ -122,6 +127,16 @@ function start(under: UnderTls, secureContext: SecureContext, setup: TlsSetup, c
     checkServerIdentity: () => undefined,
     ...(serverName !== undefined && { servername: serverName }),
   });
+}
+
+/**
+ * What `tls` says of an established connection, before anybody hears it. By an event of its own: of a server's socket that no
+ * `tls.Server` made it tells nobody else, and goes on as if nothing had been.
+ */
+function inOurWords(error: Error): Error {
+  if (errnoOf(error)?.startsWith('ERR_SSL_') !== true) return error;
+  const { message } = brokenTls(reasonOf(error));
+  return Object.assign(error, { message, code: 'EPROTO' });
 }
 
 /** OpenSSL's reason, of an error of Node's. */
