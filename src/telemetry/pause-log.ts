@@ -26,9 +26,10 @@ export class PauseLog {
       return;
     }
     this.#toldAt = now;
+    const users = connections === 1 ? '1 connection uses' : `${connections} connections use`;
     this.#logger.warn(
       { connections },
-      `accepting is paused: ${connections} connections use the descriptors of this process; raise its limit of open files (ulimit -n)`,
+      `accepting is paused: ${users} the descriptors of this process; raise its limit of open files (ulimit -n)`,
     );
   }
 }

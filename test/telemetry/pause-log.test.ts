@@ -19,6 +19,12 @@ test('a pause is told with how many connections there are and what to do, and so
   ]);
 });
 
+test('one connection is one', () => {
+  const { lines, pauseLog } = pauses();
+  pauseLog.changed(true, 1);
+  expect(lines).toMatchObject([{ msg: expect.stringContaining('1 connection uses the descriptors') }]);
+});
+
 test('pauses that follow each other are told of once in ten seconds, both ends or neither', () => {
   const { clock, lines, pauseLog } = pauses();
   for (let i = 0; i < 1000; i += 1) {
