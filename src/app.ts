@@ -11,10 +11,12 @@ import { formatDuration } from './core/units.js';
 import { VERSION } from './core/version.js';
 import { createSource } from './discovery/create.js';
 import { FollowedService, type PreparedSources } from './discovery/followed-service.js';
+import { FollowedIdentity } from './followed-identity.js';
 import { LiveConnections } from './l4/live.js';
 import { abortOwned, bindShared } from './l4/native/bind.js';
 import { nativeSupport } from './l4/native/support.js';
 import { defaultMaxMemory } from './l4/resources.js';
+import { type Identity, NOBODY } from './pki/identity-files.js';
 import type { Log } from './telemetry/logger.js';
 import { PauseLog } from './telemetry/pause-log.js';
 import type { ConnectionRecord } from './telemetry/record.js';
@@ -98,6 +100,8 @@ class App implements RunningProxy {
   readonly #reloads = { applied: 0, refused: 0 };
   #refused: { readonly at: number; readonly error: string } | undefined;
   #services = new Map<string, FollowedService>();
+  #identity: FollowedIdentity | undefined;
+  #identities = 0;
   #admin: AdminServer | undefined;
   #readiness: Readiness = { kind: 'starting', reason: 'the listeners are not bound yet' };
   #reloading: Promise<void> = Promise.resolve();
@@ -216,6 +220,7 @@ class App implements RunningProxy {
   /** First all that can fail: names resolved, listeners bound. Then, without a step that can fail, the swap. */
   async #apply(config: Config): Promise<void> {
     const askedDifferently = JSON.stringify(config.dns) !== JSON.stringify(this.#config.dns);
+    const identity = await this.#prepareIdentity(config);
     const services = new Map<string, FollowedService>();
     const sources = new Map<string, PreparedSources>();
     try {
@@ -229,7 +234,7 @@ class App implements RunningProxy {
       );
       const failed = outcomes.find((outcome) => outcome.status === 'rejected');
       if (failed) throw failed.reason;
-      const plane = await this.#plane.prepare(setupOf(config, sources));
+      const plane = await this.#plane.prepare(setupOf(config, sources, identity?.identity ?? NOBODY));
       if (this.#draining) {
         await plane.discard();
         throw drainingError();
@@ -239,7 +244,7 @@ class App implements RunningProxy {
       for (const prepared of sources.values()) prepared.commit();
       for (const [name, service] of this.#services) if (!services.has(name)) service.stop();
       this.#services = services;
-      await committed;
+      await Promise.all([committed, this.#adoptIdentity(identity)]);
     } catch (error) {
       for (const prepared of sources.values()) prepared.discard();
       throw error;
@@ -248,6 +253,32 @@ class App implements RunningProxy {
     this.#log.logger.level = config.log.level;
     this.#version += 1;
     this.#appliedAt = this.#clock.wall();
+  }
+
+  /** The one there is where the files are the same, or another, or none. Rejects where they cannot be used. */
+  async #prepareIdentity({ identity: files }: Config): Promise<FollowedIdentity | undefined> {
+    if (files.certificate === undefined && files.bundle === undefined) return undefined;
+    if (this.#identity !== undefined && JSON.stringify(this.#identity.files) === JSON.stringify(files)) {
+      return this.#identity;
+    }
+    return FollowedIdentity.load({
+      files,
+      clock: this.#clock,
+      nextVersion: () => {
+        this.#identities += 1;
+        return this.#identities;
+      },
+      onChange: (identity) => this.#plane.identify(identity),
+      say: (level, message) => this.#log.logger[level](message),
+    });
+  }
+
+  async #adoptIdentity(identity: FollowedIdentity | undefined): Promise<void> {
+    const before = this.#identity;
+    if (identity === before) return;
+    before?.stop();
+    this.#identity = identity;
+    await identity?.follow();
   }
 
   #createPlane({ workerEntry }: ProxyOptions): Plane {
@@ -271,7 +302,7 @@ class App implements RunningProxy {
     return new WorkerPool({
       clock,
       workers: this.#engine.workers,
-      initial: { limits: limitsOf(config), accessLog: config.accessLog, logLevel: config.log.level },
+      initial: { limits: limitsOf(config), identity: NOBODY, accessLog: config.accessLog, logLevel: config.log.level },
       entry: workerEntry,
       bind: bindShared,
       abandon: (owned) => abortOwned(owned, 1),
@@ -360,6 +391,7 @@ class App implements RunningProxy {
   async #shut(): Promise<void> {
     await this.#plane.close();
     for (const service of this.#services.values()) service.stop();
+    this.#identity?.stop();
     await this.#admin?.close();
     this.#markClosed();
   }
@@ -388,7 +420,7 @@ function engineOf(config: Config, { clock }: ProxyOptions): Engine {
     : { name: 'streams', workers: 1 };
 }
 
-function setupOf(config: Config, sources: ReadonlyMap<string, PreparedSources>): PlaneSetup {
+function setupOf(config: Config, sources: ReadonlyMap<string, PreparedSources>, identity: Identity): PlaneSetup {
   return {
     listeners: Object.entries(config.listeners).map(([name, settings]) => ({ name, settings })),
     services: Object.entries(config.services).map(([name, settings]) => ({
@@ -397,6 +429,7 @@ function setupOf(config: Config, sources: ReadonlyMap<string, PreparedSources>):
       endpoints: sources.get(name)?.endpoints ?? [],
     })),
     limits: limitsOf(config),
+    identity,
     accessLog: config.accessLog,
     logLevel: config.log.level,
   };

@@ -5,6 +5,7 @@
 import { isIPv4 } from 'node:net';
 import { type Address, formatAddress, isLoopback, parseAddress } from '../core/address.js';
 import { formatDuration } from '../core/units.js';
+import { checkTls } from './check-tls.js';
 import type { Path } from './json-schema.js';
 import { asRecord, type PlainRecord } from './plain.js';
 import { nearest, type Problem } from './problems.js';
@@ -24,7 +25,11 @@ export function checkTogether(input: unknown): Problem[] {
 }
 
 /** The same of what can only be compared once it is parsed. */
-export function checkParsed({ dns }: ParsedInput): Problem[] {
+export function checkParsed(parsed: ParsedInput): Problem[] {
+  return [...checkTtls(parsed), ...checkTls(parsed)];
+}
+
+function checkTtls({ dns }: ParsedInput): Problem[] {
   if (dns.minTtl <= dns.maxTtl) return [];
   const message = `${formatDuration(dns.minTtl)} is longer than dns.maxTtl, which is ${formatDuration(dns.maxTtl)}`;
   return [{ path: ['dns', 'minTtl'], at: 'value', message }];

@@ -129,3 +129,19 @@ export const name = z
     /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/,
     'a name has 1 to 63 letters, digits, ".", "_" and "-", and begins and ends with a letter or digit',
   );
+
+/** A file's path, as the system has it: relative ones from where the program was started. */
+export const path = z
+  .string()
+  .min(1, 'a path is needed')
+  .refine((text) => !text.includes('\0'), 'a path cannot hold a NUL character');
+
+/** Of a workload, after the SPIFFE ID standard: a trust domain, and a path with no empty segment in it. */
+export const spiffeId = z
+  .string()
+  .max(2048)
+  .regex(
+    /^spiffe:\/\/[a-z0-9._-]{1,255}(\/(?!\.\.?(\/|$))[A-Za-z0-9._-]+)+$/,
+    'not a SPIFFE ID; write spiffe://TRUST_DOMAIN/ns/NAMESPACE/sa/NAME',
+  )
+  .meta({ examples: ['spiffe://example.org/ns/default/sa/orders'] });

@@ -14,8 +14,8 @@ import { show } from './show.js';
 
 export interface FlagSpec {
   /** How its value is called in the help; absent where it takes none. */
-  readonly value?: 'address' | 'duration' | 'size' | 'number' | 'mode';
-  readonly group: 'Main options' | 'Clients' | 'Upstreams' | 'Limits' | 'Name resolution' | 'Process';
+  readonly value?: 'address' | 'duration' | 'size' | 'number' | 'mode' | 'file' | 'name' | 'spiffe-id';
+  readonly group: 'Main options' | 'Clients' | 'Upstreams' | 'TLS' | 'Limits' | 'Name resolution' | 'Process';
   /** What it sets. */
   readonly path: Path;
   /** May be given more than once: all values count. Of any other flag, the last does. */
@@ -45,6 +45,24 @@ export const FLAGS = {
   '--race-delay': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'raceDelay'] },
   '--idle-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'idleTimeout'] },
   '--half-close-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'halfCloseTimeout'] },
+  '--tls-accept': { value: 'mode', group: 'TLS', path: ['defaults', 'listener', 'tlsAccept'] },
+  '--tls-dial': { value: 'mode', group: 'TLS', path: ['defaults', 'service', 'tlsDial'] },
+  '--tls-certificate': { value: 'file', group: 'TLS', path: ['identity', 'certificate'] },
+  '--tls-key': { value: 'file', group: 'TLS', path: ['identity', 'key'] },
+  '--tls-bundle': { value: 'file', group: 'TLS', path: ['identity', 'bundle'] },
+  '--client-identity': {
+    value: 'spiffe-id',
+    group: 'TLS',
+    path: ['defaults', 'listener', 'clientIdentities'],
+    repeats: true,
+  },
+  '--server-identity': { value: 'spiffe-id', group: 'TLS', path: ['defaults', 'service', 'serverIdentity'] },
+  '--server-name': { value: 'name', group: 'TLS', path: ['defaults', 'service', 'serverName'] },
+  '--tls-handshake-timeout': {
+    value: 'duration',
+    group: 'TLS',
+    path: ['defaults', 'listener', 'tlsHandshakeTimeout'],
+  },
   '--max-connections': { value: 'number', group: 'Limits', path: ['limits', 'maxConnections'] },
   '--max-memory': { value: 'size', group: 'Limits', path: ['limits', 'maxMemory'] },
   '--buffer-size': { value: 'size', group: 'Limits', path: ['limits', 'bufferSize'] },

@@ -15,6 +15,7 @@ export function redact(config: Config): ConfigInput {
     admin: config.admin === 'off' ? 'off' : formatAddress(config.admin),
     engine: config.engine,
     ...(config.workers === undefined ? {} : { workers: config.workers }),
+    identity: { ...config.identity },
     drainTimeout: formatDuration(config.drainTimeout),
     accessLog: config.accessLog,
     log: { ...config.log },
@@ -36,11 +37,13 @@ export function redact(config: Config): ConfigInput {
 type ListenerInput = NonNullable<ConfigInput['listeners']>[string];
 type ServiceInput = NonNullable<ConfigInput['services']>[string];
 
-function redactListener(listener: ListenerConfig): ListenerInput {
+function redactListener({ clientIdentities, ...listener }: ListenerConfig): ListenerInput {
   return {
     ...listener,
     address: formatAddress(listener.address),
     proxyProtocolTimeout: formatDuration(listener.proxyProtocolTimeout),
+    tlsHandshakeTimeout: formatDuration(listener.tlsHandshakeTimeout),
+    ...(clientIdentities && { clientIdentities: [...clientIdentities] }),
   };
 }
 

@@ -5,7 +5,7 @@
  * Parsing is strict: an unknown key is an error. How single values are written is `fields.ts`; what a file's text looks like (YAML, lines) is `text.ts`.
  */
 import { z } from 'zod';
-import { address, count, DAY_MS, duration, name, nameServer, size } from './fields.js';
+import { address, count, DAY_MS, duration, name, nameServer, path, size, spiffeId } from './fields.js';
 
 /** Why each default is what it is; the values themselves are below, in the schema's own terms. */
 export const DEFAULTS = {
@@ -25,6 +25,8 @@ export const DEFAULTS = {
   keepalive: '60s',
   /** A load balancer sends the header at once; this is for one lost packet and its retransmission, twice over. */
   proxyProtocolTimeout: '5s',
+  /** A handshake is two round trips and a signature; this is for a client on a bad line, with packets lost. */
+  tlsHandshakeTimeout: '10s',
   /** As HAProxy's and Docker's users are used to; Kubernetes kills at 30 s as well. */
   drainTimeout: '30s',
   /** One Node read at most; the bound on bytes in flight per direction is about two of these beside the kernel's. */
@@ -55,6 +57,22 @@ const listenerSettings = {
     .describe(
       'Connections that one listener carries at a time; one more is refused at once. Default: no limit of its own.',
     ),
+  tlsAccept: z
+    .enum(['off', 'mutual', 'terminate'])
+    .default('off')
+    .describe(
+      'TLS with clients: mutual (TLS 1.3, both sides show certificates of the mesh) or terminate (TLS 1.2 or 1.3, clients show none). After the PROXY protocol header, where there is one.',
+    ),
+  tlsHandshakeTimeout: duration({ min: 1 })
+    .prefault(DEFAULTS.tlsHandshakeTimeout)
+    .describe('How long the TLS handshake with a client may take.'),
+  clientIdentities: z
+    .array(spiffeId)
+    .min(1, 'an empty list lets nobody in; leave the key out for every client that the trust bundle vouches for')
+    .optional()
+    .describe(
+      'With tlsAccept mutual: the SPIFFE IDs of the clients that are let in. Default: everyone that the trust bundle vouches for.',
+    ),
 };
 
 const serviceSettings = {
@@ -83,6 +101,23 @@ const serviceSettings = {
     .enum(['off', 'v1', 'v2'])
     .default('off')
     .describe('Begin every upstream connection with a PROXY protocol header that names the client.'),
+  tlsDial: z
+    .enum(['off', 'mutual', 'originate'])
+    .default('off')
+    .describe(
+      'TLS towards upstreams: mutual (TLS 1.3, both sides show certificates of the mesh) or originate (TLS 1.2 or 1.3, to a server that is known by its host name). After the PROXY protocol header, where one is sent.',
+    ),
+  serverIdentity: spiffeId
+    .optional()
+    .describe('With tlsDial mutual: the SPIFFE ID that every upstream of the service must prove to be.'),
+  serverName: z
+    .string()
+    .min(1)
+    .max(253)
+    .optional()
+    .describe(
+      'The name sent in the TLS handshake (SNI); with tlsDial originate also the one that the certificate must be for. Default there: the name that the upstream is configured by.',
+    ),
 };
 
 const listener = z.strictObject({
@@ -135,6 +170,22 @@ export const configSchema = z
       .optional()
       .describe(
         'Threads that carry connections, with the native engine. Default: as many as there are cores for this process. Holds from the start on.',
+      ),
+    identity: z
+      .strictObject({
+        certificate: path
+          .optional()
+          .describe('PEM file: the certificate of this proxy first, then what leads to a root.'),
+        key: path.optional().describe('PEM file: the private key that belongs to it, without passphrase.'),
+        bundle: path
+          .optional()
+          .describe(
+            'PEM file: the roots that certificates of others must lead to. Without it tlsDial originate trusts the public authorities that Node knows.',
+          ),
+      })
+      .prefault({})
+      .describe(
+        'Who this proxy is to others, and whom it trusts. The files are watched: new ones hold for new connections.',
       ),
     drainTimeout: duration()
       .prefault(DEFAULTS.drainTimeout)

@@ -9,7 +9,7 @@
 
 import type { Endpoint, Pick } from '../balancer/picker.js';
 import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
-import { formatAddress } from '../core/address.js';
+import { formatAddress, type SocketAddress } from '../core/address.js';
 import type { CancelSignal } from '../core/cancel.js';
 import type { Clock, Timer } from '../core/clock.js';
 import { describeError, MeshproxyError } from '../core/errors.js';
@@ -22,6 +22,7 @@ import { race } from './race.js';
 import type { Service } from './service.js';
 import type { ProxyHeader } from './sniff/proxy-format.js';
 import { parseProxyHeader } from './sniff/proxy-protocol.js';
+import { type TlsSetups, workloadOf } from './tls-setups.js';
 import type { Connection, RelayEnd, RelayEvents, SocketOptions, Transport } from './transport.js';
 
 /** What a connection needs of its surroundings. */
@@ -30,6 +31,8 @@ export interface Surroundings {
   readonly transport: Transport;
   readonly observer: Observer;
   readonly sockets: SocketOptions;
+  /** Of the identity in force. */
+  readonly tls: TlsSetups;
   /** It is over, and both its sockets are closed. */
   ended(live: LiveConnection): void;
   /** This process had no descriptor left for a dial: accept no more until a connection has ended. */
@@ -57,10 +60,10 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
   try {
     // Not awaited where there is nothing to wait for: that would be a turn of promises for every connection.
     const header = listener.acceptProxyProtocol ? await identify(live, listener, around) : undefined;
+    if (listener.tlsAccept !== 'off') await secureClient(live, listener, around);
     live.service = service.name;
     const { settings } = service;
-    upstream = await connect(live, service, around);
-    greet(live, upstream, settings, header);
+    upstream = await connect(live, service, header, around);
     live.relaying(upstream);
     const watch = new RelayWatch(live, upstream, settings, around.clock);
     const end = await live.downstream.relay(upstream, watch);
@@ -122,8 +125,35 @@ async function readProxyHeader(live: LiveConnection, signal: CancelSignal): Prom
   }
 }
 
+/** TLS with the client, and who it is. */
+async function secureClient(live: LiveConnection, settings: ListenerConfig, around: Surroundings): Promise<void> {
+  const { clock, transport } = around;
+  const how = around.tls.accept(settings);
+  if (how === undefined) return;
+  const controller = live.cancellable();
+  const timer = clock.after(settings.tlsHandshakeTimeout, () => controller.abort());
+  try {
+    const { certificate } = await transport.secure(live.downstream, how.setup, how.call, controller.signal);
+    live.identifyMs = clock.now() - live.startedAt;
+    const workload = certificate && workloadOf(certificate);
+    if (workload !== undefined && 'id' in workload) live.clientIdentity = workload.id;
+  } catch (error) {
+    if (!(error instanceof MeshproxyError)) throw error;
+    if (live.cutBy !== undefined) throw new Stop(live.cutBy);
+    const late = `the TLS handshake was not done within ${formatDuration(settings.tlsHandshakeTimeout)}`;
+    throw new Stop('client-handshake', error.code === 'aborted' ? late : error.message);
+  } finally {
+    timer.cancel();
+  }
+}
+
 /** Picks an endpoint and dials it; where that fails, the next, within the service's bounds. No byte has been sent yet. */
-async function connect(live: LiveConnection, service: Service, around: Surroundings): Promise<Connection> {
+async function connect(
+  live: LiveConnection,
+  service: Service,
+  header: ProxyHeader | undefined,
+  around: Surroundings,
+): Promise<Connection> {
   const { clock } = around;
   // One snapshot for the whole search: an update of the endpoints is for the next connection.
   const { picker, settings } = service;
@@ -134,7 +164,7 @@ async function connect(live: LiveConnection, service: Service, around: Surroundi
     const leftMs = settings.connectDeadline - (clock.now() - startedAt);
     const pick = leftMs > 0 ? picker.pick({ tried }) : undefined;
     if (!pick) break;
-    const upstream = await attempt(live, service, pick, Math.min(settings.connectTimeout, leftMs), around);
+    const upstream = await attempt(live, service, pick, header, Math.min(settings.connectTimeout, leftMs), around);
     if (upstream) {
       live.connectMs = clock.now() - startedAt;
       return upstream;
@@ -151,11 +181,13 @@ async function attempt(
   live: LiveConnection,
   service: Service,
   pick: Pick,
+  header: ProxyHeader | undefined,
   timeoutMs: number,
   around: Surroundings,
 ): Promise<Connection | undefined> {
   const { clock, transport, sockets, observer } = around;
   const { endpoint, why } = pick;
+  const { settings } = service;
   const startedAt = clock.now();
   const controller = live.cancellable();
   const timer = clock.after(timeoutMs, () => controller.abort());
@@ -171,16 +203,19 @@ async function attempt(
   try {
     const won = await race(
       endpoint.addresses,
-      service.settings.raceDelay,
+      settings.raceDelay,
       clock,
       controller.signal,
       (address, signal) => transport.dial(address, sockets, signal),
       (late) => late.reset(),
     );
+    const { value: upstream, address } = won;
+    greet(live, upstream, settings, header);
+    if (settings.tlsDial !== 'off') await secureUpstream(live, upstream, address, settings, around, controller.signal);
     live.endpoint = endpoint.id;
-    live.upstream = formatAddress(won.address);
+    live.upstream = formatAddress(address);
     settle(live.upstream);
-    return won.value;
+    return upstream;
   } catch (error) {
     if (!(error instanceof MeshproxyError)) throw error;
     if (live.cutBy !== undefined) throw new Stop(live.cutBy);
@@ -188,7 +223,7 @@ async function attempt(
     const reason =
       error.code === 'aborted'
         ? `${addresses}: no answer within ${formatDuration(Math.round(timeoutMs))}`
-        : error.message;
+        : inWords(error, addresses);
     settle(addresses, reason);
     if (error.code === 'exhausted') {
       around.exhausted();
@@ -198,6 +233,27 @@ async function attempt(
   } finally {
     timer.cancel();
   }
+}
+
+/** What is said of a dial names the address already; what is said of TLS does not. */
+function inWords(error: MeshproxyError, addresses: string): string {
+  return error.code === 'connect' || error.code === 'exhausted' ? error.message : `${addresses}: ${error.message}`;
+}
+
+/** TLS with the upstream, which has to be who the service says it is. */
+async function secureUpstream(
+  live: LiveConnection,
+  upstream: Connection,
+  address: SocketAddress,
+  settings: ServiceConfig,
+  { tls, transport }: Surroundings,
+  signal: CancelSignal,
+): Promise<void> {
+  const how = tls.dial(settings, address);
+  if (how === undefined) return;
+  const { certificate } = await transport.secure(upstream, how.setup, how.call, signal);
+  const workload = certificate && workloadOf(certificate);
+  if (workload !== undefined && 'id' in workload) live.serverIdentity = workload.id;
 }
 
 /** Says to the upstream who the client is, where the service asks for it. */

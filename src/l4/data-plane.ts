@@ -5,6 +5,7 @@
 import type { ListenerConfig } from '../config/schema.js';
 import { type Address, formatAddress } from '../core/address.js';
 import type { Clock, Timer } from '../core/clock.js';
+import { type Identity, NOBODY } from '../pki/identity-files.js';
 import type { Observer, Refusal } from '../telemetry/record.js';
 import { type Limits, type Load, refusal } from './admission.js';
 import { type Surroundings, serve } from './connection.js';
@@ -12,6 +13,7 @@ import type { LiveConnection, LiveConnections } from './live.js';
 import { MemoryGauge } from './resources.js';
 import type { Service } from './service.js';
 import { Tally } from './tally.js';
+import { TlsSetups } from './tls-setups.js';
 import type { Accept, Connection, Listener, SocketOptions, Transport } from './transport.js';
 
 /** How long accepting rests after a dial found no descriptor though by our count there was one. */
@@ -46,6 +48,8 @@ export interface DataPlaneOptions {
   readonly tally: Tally;
   /** How many connections the process has descriptors for. */
   allowed(): number;
+  /** Who this proxy is at first. */
+  readonly identity?: Identity | undefined;
   /** In place of the transport's own `listen`, where listening sockets are bound by somebody else. */
   listen?(route: Route, sockets: SocketOptions, accept: Accept, exhausted: () => void): Promise<Listener>;
   /** Told when accepting stops for want of descriptors, and when it goes on. */
@@ -82,6 +86,7 @@ export class DataPlane {
   readonly #options: DataPlaneOptions;
   readonly #memory: MemoryGauge;
   #limits: DataPlaneLimits;
+  #tls: TlsSetups;
   #frontends = new Map<string, Frontend>();
   #around: Surroundings;
   #paused = false;
@@ -95,7 +100,15 @@ export class DataPlane {
   constructor(options: DataPlaneOptions) {
     this.#options = options;
     this.#limits = options.limits;
+    this.#tls = new TlsSetups(options.identity ?? NOBODY);
     this.#memory = new MemoryGauge(options.clock);
+    this.#around = this.#surroundings();
+  }
+
+  /** For handshakes from now on. What is open stays as it is. */
+  identify(identity: Identity): void {
+    if (identity.version === this.#tls.identity.version) return;
+    this.#tls = new TlsSetups(identity);
     this.#around = this.#surroundings();
   }
 
@@ -242,6 +255,7 @@ export class DataPlane {
       clock,
       transport,
       sockets: this.#limits.sockets,
+      tls: this.#tls,
       observer,
       ended: (live) => this.#ended(live),
       exhausted: () => this.#rest(),

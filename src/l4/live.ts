@@ -21,6 +21,8 @@ export class LiveConnection implements ConnectionRecord {
   readonly tally: Tally;
   phase: Phase = 'identifying';
   client: string;
+  clientIdentity?: string;
+  serverIdentity?: string;
   destination?: string;
   service?: string;
   endpoint?: string;

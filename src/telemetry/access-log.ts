@@ -13,6 +13,8 @@ export interface AccessFields {
   readonly client: string;
   /** Who connected on the client's behalf, where a PROXY protocol header named another client. */
   readonly peer: string | undefined;
+  readonly clientIdentity: string | undefined;
+  readonly serverIdentity: string | undefined;
   readonly destination: string | undefined;
   readonly service: string | undefined;
   readonly endpoint: string | undefined;
@@ -52,7 +54,9 @@ export function accessLine(record: ConnectionRecord): AccessLine {
 }
 
 function messageOf(record: ConnectionRecord): string {
-  const who = record.client === record.peer ? record.client : `${record.client} (through ${record.peer})`;
+  const { client, peer, clientIdentity } = record;
+  const from = client === peer ? client : `${client} (through ${peer})`;
+  const who = clientIdentity === undefined ? from : `${clientIdentity} at ${from}`;
   const sizes = `${formatSize(record.bytesReceived)} up, ${formatSize(record.bytesSent)} down`;
   const ending = ENDINGS[record.ending ?? 'internal-error'];
   const detail = record.detail === undefined ? '' : `; ${record.detail}`;
@@ -84,6 +88,8 @@ function fieldsOf(record: ConnectionRecord): AccessFields {
     listener: record.listener,
     client: record.client,
     peer: record.peer === record.client ? undefined : record.peer,
+    clientIdentity: record.clientIdentity,
+    serverIdentity: record.serverIdentity,
     destination: record.destination,
     service: record.service,
     endpoint: record.endpoint,

@@ -52,6 +52,8 @@ function copyOf(record: ConnectionRecord, worker: number | undefined): Connectio
   const copy: Copy = { id, listener, openedAt, startedAt, peer, phase, client, bytesReceived, bytesSent, attempts };
   // One by one: there may be ten thousand of them, and objects spread into each other take fifty times as long.
   if (worker !== undefined) copy.worker = worker;
+  if (record.clientIdentity !== undefined) copy.clientIdentity = record.clientIdentity;
+  if (record.serverIdentity !== undefined) copy.serverIdentity = record.serverIdentity;
   if (record.destination !== undefined) copy.destination = record.destination;
   if (record.service !== undefined) copy.service = record.service;
   if (record.endpoint !== undefined) copy.endpoint = record.endpoint;

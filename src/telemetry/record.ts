@@ -19,6 +19,7 @@ export type Ending =
   | 'bad-proxy-header'
   | 'proxy-header-timeout'
   | 'closed-before-header'
+  | 'client-handshake'
   | 'exhausted'
   | 'drain-deadline'
   | 'internal-error';
@@ -38,6 +39,7 @@ export const ENDINGS: Readonly<Record<Ending, string>> = {
   'bad-proxy-header': 'the client did not send a valid PROXY protocol header',
   'proxy-header-timeout': 'the client sent no PROXY protocol header in time',
   'closed-before-header': 'the client closed before it had sent its PROXY protocol header',
+  'client-handshake': 'there was no TLS with the client',
   exhausted: 'this process or machine had no descriptor or memory left',
   'drain-deadline': 'it was still open when the drain timeout ran out, or when the proxy was told to end at once',
   'internal-error': 'a bug in meshproxy; please report it',
@@ -79,6 +81,10 @@ export interface ConnectionRecord {
   phase: Phase;
   /** Who the client is: the peer, or what its PROXY protocol header said. */
   client: string;
+  /** Who the client has proven to be: its SPIFFE ID. */
+  clientIdentity?: string;
+  /** Who the upstream has. */
+  serverIdentity?: string;
   /** Where the client meant to go, where its PROXY protocol header said so. */
   destination?: string;
   service?: string;

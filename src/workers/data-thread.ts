@@ -4,6 +4,7 @@ import type { Rotation } from '../balancer/round-robin.js';
 import { DataPlane, type DataPlaneOptions, type ListenerState, type Route } from '../l4/data-plane.js';
 import { Service } from '../l4/service.js';
 import type { Tally } from '../l4/tally.js';
+import type { Identity } from '../pki/identity-files.js';
 import type { ListenerSetup, PlaneSetup, PreparedPlane } from './plane.js';
 
 export interface DataThreadOptions extends DataPlaneOptions {
@@ -41,6 +42,7 @@ export class DataThread {
     const commit = (): Promise<void> => {
       for (const { name, settings, endpoints } of setup.services) services.get(name)?.replace(settings, endpoints);
       this.#services = services;
+      this.#plane.identify(setup.identity);
       return listeners.commit();
     };
     return { commit, discard: listeners.discard };
@@ -48,6 +50,10 @@ export class DataThread {
 
   update(service: string, endpoints: readonly Endpoint[]): void {
     this.#services.get(service)?.update(endpoints);
+  }
+
+  identify(identity: Identity): void {
+    this.#plane.identify(identity);
   }
 
   drain(timeoutMs: number): Promise<number> {

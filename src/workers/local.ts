@@ -6,6 +6,7 @@ import type { LiveConnections } from '../l4/live.js';
 import { countAllowed } from '../l4/resources.js';
 import { streamsTransport } from '../l4/streams/transport.js';
 import { Tally } from '../l4/tally.js';
+import type { Identity } from '../pki/identity-files.js';
 import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
 import type { Recorder, ThreadReport } from '../telemetry/recorder.js';
 import type { Names } from '../telemetry/wanted.js';
@@ -63,6 +64,10 @@ export class LocalPlane implements Plane {
 
   update(service: string, endpoints: readonly Endpoint[]): void {
     this.#thread.update(service, endpoints);
+  }
+
+  identify(identity: Identity): void {
+    this.#thread.identify(identity);
   }
 
   async report(wanted: Names): Promise<readonly ThreadReport[]> {

@@ -5,6 +5,7 @@
 import type { Endpoint } from '../balancer/picker.js';
 import type { SharedExchange } from '../l4/native/handover.js';
 import type { BoundSocket } from '../l4/transport.js';
+import type { Identity } from '../pki/identity-files.js';
 import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
 import type { ThreadReport } from '../telemetry/recorder.js';
 import type { Names } from '../telemetry/wanted.js';
@@ -51,6 +52,7 @@ export type ToWorker =
   /** In force for connections from now on; answered by `applied` when listeners that are gone are touched no more. */
   | { readonly kind: 'setup'; readonly version: number; readonly setup: WorkerSetup }
   | { readonly kind: 'endpoints'; readonly service: string; readonly endpoints: readonly Endpoint[] }
+  | { readonly kind: 'identity'; readonly identity: Identity }
   /** Answered by a `report` with the same id; what is not wanted is forgotten. */
   | { readonly kind: 'ask'; readonly id: number; readonly wanted: Names }
   /** Answered by `listed` with the same id. */

@@ -5,6 +5,7 @@
 import type { Endpoint } from '../balancer/picker.js';
 import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
 import type { DataPlaneLimits, ListenerState } from '../l4/data-plane.js';
+import type { Identity } from '../pki/identity-files.js';
 import type { AccessLog } from '../telemetry/access-log.js';
 import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
 import type { LogOptions } from '../telemetry/logger.js';
@@ -27,6 +28,7 @@ export interface PlaneSetup {
   readonly listeners: readonly ListenerSetup[];
   readonly services: readonly ServiceSetup[];
   readonly limits: DataPlaneLimits;
+  readonly identity: Identity;
   readonly accessLog: AccessLog;
   readonly logLevel: LogOptions['level'];
 }
@@ -47,6 +49,8 @@ export interface Plane {
   prepare(setup: PlaneSetup): Promise<PreparedPlane>;
   /** Other endpoints for a service of the setup in force. */
   update(service: string, endpoints: readonly Endpoint[]): void;
+  /** Another identity than that of the setup in force, for handshakes from now on. */
+  identify(identity: Identity): void;
   /** What each data thread has done, which forgets all that is not wanted; where one does not answer in time, as it said last. */
   report(wanted: Names): Promise<readonly ThreadReport[]>;
   /** The connections that `query` asks for, of each data thread that answers in time. */

@@ -11,6 +11,7 @@ import { Exchange } from '../l4/native/exchange.js';
 import { pipesAllowed } from '../l4/native/pipes.js';
 import { connectionsAllowed, descriptorsInUse } from '../l4/resources.js';
 import { clearCell, sharedCells, Tally } from '../l4/tally.js';
+import type { Identity } from '../pki/identity-files.js';
 import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
 import type { ThreadReport } from '../telemetry/recorder.js';
 import { staleReport } from '../telemetry/totals.js';
@@ -149,6 +150,11 @@ export class WorkerPool implements Plane {
     );
     this.#setup = { ...this.#setup, services };
     for (const thread of this.#threads()) thread.post({ kind: 'endpoints', service: name, endpoints });
+  }
+
+  identify(identity: Identity): void {
+    this.#setup = { ...this.#setup, identity };
+    for (const thread of this.#threads()) thread.post({ kind: 'identity', identity });
   }
 
   async report(wanted: Names): Promise<readonly ThreadReport[]> {

@@ -119,6 +119,9 @@ class DataWorker {
       case 'endpoints':
         this.#inTurn(async () => this.#thread.update(order.service, order.endpoints));
         break;
+      case 'identity':
+        this.#inTurn(async () => this.#thread.identify(order.identity));
+        break;
       case 'ask':
         this.#say({ kind: 'report', id: order.id, report: this.#recorder.report(order.wanted) });
         break;

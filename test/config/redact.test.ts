@@ -22,7 +22,16 @@ describe('a configuration written back', () => {
       limits: { maxMemory: 3 * 1024 ** 3 },
     });
     expect(redact(config)).toEqual({
-      listeners: { web: { address: ':80', service: 'web', acceptProxyProtocol: false, proxyProtocolTimeout: '5s' } },
+      listeners: {
+        web: {
+          address: ':80',
+          service: 'web',
+          acceptProxyProtocol: false,
+          proxyProtocolTimeout: '5s',
+          tlsAccept: 'off',
+          tlsHandshakeTimeout: '10s',
+        },
+      },
       services: {
         web: {
           upstreams: ['[::1]:81', 'a.example:80', 'unix:/run/x'],
@@ -33,10 +42,12 @@ describe('a configuration written back', () => {
           idleTimeout: 'off',
           halfCloseTimeout: '5m',
           sendProxyProtocol: 'off',
+          tlsDial: 'off',
         },
       },
       admin: '127.0.0.1:9901',
       engine: 'auto',
+      identity: {},
       drainTimeout: '30s',
       accessLog: 'all',
       log: { level: 'info', format: 'auto' },

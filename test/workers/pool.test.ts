@@ -9,6 +9,7 @@ import { type Address, formatAddress } from '../../src/core/address.js';
 import { systemClock } from '../../src/core/clock.js';
 import { abortOwned, bindShared } from '../../src/l4/native/bind.js';
 import { nativeSupport } from '../../src/l4/native/support.js';
+import { NOBODY } from '../../src/pki/identity-files.js';
 import { staleReport } from '../../src/telemetry/totals.js';
 import type { PlaneSetup } from '../../src/workers/plane.js';
 import { type WorkerDeath, WorkerPool } from '../../src/workers/pool.js';
@@ -136,6 +137,7 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
         maxMemory: Number.POSITIVE_INFINITY,
         sockets: { keepaliveMs: limits.keepalive, bufferSize: limits.bufferSize },
       },
+      identity: NOBODY,
       accessLog,
       logLevel: log.level,
     };

@@ -20,7 +20,7 @@ export const SSL_VERIFY_PEER = 1;
 export const SSL_VERIFY_FAIL_IF_NO_PEER_CERT = 2;
 export const SSL_TLSEXT_ERR_OK = 0;
 export const SSL_TLSEXT_ERR_NOACK = 3;
-export const X509_V_ERR_APPLICATION_VERIFICATION = 50;
+export const X509_V_ERR_CERT_REJECTED = 28;
 
 export interface OpenSsl {
   TLS_method(): Pointer;

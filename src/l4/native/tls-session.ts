@@ -16,7 +16,7 @@ import {
   SSL_ERROR_WANT_READ,
   SSL_ERROR_WANT_WRITE,
   SSL_ERROR_ZERO_RETURN,
-  X509_V_ERR_APPLICATION_VERIFICATION,
+  X509_V_ERR_CERT_REJECTED,
 } from './openssl.js';
 import { lastError, type TlsContext } from './tls-context.js';
 
@@ -198,7 +198,7 @@ export class TlsSession implements HandshakeCallbacks {
     const refused = this.#call.judge?.(leaf);
     if (refused !== undefined) {
       this.verdict = { kind: 'identity', refused };
-      ssl.X509_STORE_CTX_set_error(storeContext, X509_V_ERR_APPLICATION_VERIFICATION);
+      ssl.X509_STORE_CTX_set_error(storeContext, X509_V_ERR_CERT_REJECTED);
       return 0;
     }
     this.#certificate = leaf;

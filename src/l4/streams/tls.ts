@@ -107,22 +107,15 @@ export function secure(
 function start(under: UnderTls, secureContext: SecureContext, setup: TlsSetup, call: TlsCall): TLSSocket {
   const { role, alpn, peerCertificate } = setup;
   // Whether the peer is the one that is wanted is decided where the handshake is complete, with words.
-  const common = { secureContext, rejectUnauthorized: false, ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }) };
+  const common = { secureContext, rejectUnauthorized: false };
   if (role === 'server') {
-    const ALPNCallback = ({ protocols }: { protocols: string[] }) => alpn.find((name) => protocols.includes(name));
-    const { secureContext: context, rejectUnauthorized } = common;
-    const requestCert = peerCertificate === 'required';
-    return new TLSSocket(under, {
-      isServer: true,
-      secureContext: context,
-      rejectUnauthorized,
-      requestCert,
-      ...(alpn.length > 0 && { ALPNCallback }),
-    });
+    // Without ALPN: a server of Node's that meets none of its protocols ends the handshake, and who offers others is welcome.
+    return new TLSSocket(under, { ...common, isServer: true, requestCert: peerCertificate === 'required' });
   }
   const { serverName } = call;
   return tls.connect({
     ...common,
+    ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }),
     socket: under,
     checkServerIdentity: () => undefined,
     ...(serverName !== undefined && { servername: serverName }),

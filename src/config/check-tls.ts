@@ -1,0 +1,74 @@
+/** Whether what is said of TLS fits together: it needs somebody to be, and somebody to trust. */
+import type { Path } from './json-schema.js';
+import type { Problem } from './problems.js';
+import type { ParsedInput } from './schema.js';
+import { show } from './show.js';
+
+type FileKey = keyof ParsedInput['identity'];
+type Listener = ParsedInput['listeners'][string];
+type Service = ParsedInput['services'][string];
+
+export function checkTls({ identity, listeners, services }: ParsedInput): Problem[] {
+  return [
+    ...halves(identity),
+    ...Object.entries(listeners).flatMap(([name, listener]) => accepting(['listeners', name], listener, identity)),
+    ...Object.entries(services).flatMap(([name, service]) => dialling(['services', name], service, identity)),
+  ];
+}
+
+function halves({ certificate, key }: ParsedInput['identity']): Problem[] {
+  if ((certificate === undefined) === (key === undefined)) return [];
+  const [there, lacking] = key === undefined ? ['certificate', 'key'] : ['key', 'certificate'];
+  return [problem(['identity', there], `is of no use without identity.${lacking}`)];
+}
+
+function accepting(path: Path, listener: Listener, identity: ParsedInput['identity']): Problem[] {
+  const { tlsAccept, clientIdentities } = listener;
+  if (clientIdentities !== undefined && tlsAccept !== 'mutual') {
+    return [problem([...path, 'clientIdentities'], 'has no meaning without tlsAccept mutual')];
+  }
+  if (tlsAccept === 'off') return [];
+  const files: FileKey[] = tlsAccept === 'mutual' ? ['certificate', 'key', 'bundle'] : ['certificate', 'key'];
+  return lackingFiles([...path, 'tlsAccept'], tlsAccept, files, identity);
+}
+
+function dialling(path: Path, service: Service, identity: ParsedInput['identity']): Problem[] {
+  const { tlsDial, serverIdentity, serverName, upstreams } = service;
+  if (serverIdentity !== undefined && tlsDial !== 'mutual') {
+    return [problem([...path, 'serverIdentity'], 'has no meaning without tlsDial mutual')];
+  }
+  const at = [...path, 'tlsDial'];
+  switch (tlsDial) {
+    case 'off':
+      return [];
+    case 'originate': {
+      const hosts = new Set(upstreams.map((upstream) => (upstream.kind === 'name' ? upstream.name : upstream.kind)));
+      if (serverName !== undefined || (hosts.size === 1 && !hosts.has('unix') && !hosts.has('any'))) return [];
+      return [
+        problem(at, '"originate" needs serverName, the host that the certificates are to be for (--server-name)'),
+      ];
+    }
+    case 'mutual': {
+      const lacking = lackingFiles(at, tlsDial, ['certificate', 'key', 'bundle'], identity);
+      if (serverIdentity !== undefined) return lacking;
+      const message = '"mutual" needs serverIdentity, the SPIFFE ID that the upstreams must prove (--server-identity)';
+      return [...lacking, problem(at, message)];
+    }
+  }
+}
+
+function lackingFiles(
+  path: Path,
+  mode: string,
+  keys: readonly FileKey[],
+  identity: ParsedInput['identity'],
+): Problem[] {
+  const lacking = keys.filter((key) => identity[key] === undefined);
+  if (lacking.length === 0) return [];
+  const flags = lacking.map((key) => `--tls-${key}`).join(', ');
+  return [problem(path, `${show(mode)} needs files that identity does not name: ${lacking.join(', ')} (${flags})`)];
+}
+
+function problem(path: Path, message: string): Problem {
+  return { path, at: 'value', message };
+}

@@ -1,0 +1,156 @@
+/** The identity that files hold, followed while they change: whatever cannot be used is refused, and what was there serves on. */
+import { type FileWatch, watchFile } from './config/watch.js';
+import type { Clock, Timer } from './core/clock.js';
+import { describeError } from './core/errors.js';
+import { formatDuration } from './core/units.js';
+import { type Identity, type IdentityFiles, type LoadedIdentity, loadIdentity } from './pki/identity-files.js';
+
+/** Certificate and key are two files, and one is written before the other: so long they may not fit together, ms. */
+const RETRY_MS = 1000;
+/** With so much of its life left, a certificate that is renewed as it should be has been. */
+const ALARM_SHARE = 1 / 4;
+/** What a timer of Node's can wait, ms. */
+const LONGEST_WAIT_MS = 2 ** 31 - 1;
+
+export interface FollowedIdentityOptions {
+  readonly files: IdentityFiles;
+  readonly clock: Clock;
+  /** The version of the next one. */
+  nextVersion(): number;
+  onChange(identity: Identity): void;
+  say(level: 'info' | 'warn' | 'error', message: string): void;
+}
+
+/** What is known of the certificate in force. */
+export interface IdentityStatus {
+  readonly version: number;
+  readonly name: string;
+  /** Ms since 1970. */
+  readonly notAfter: number;
+  /** Why the files as they are now are not in force; absent where they are. */
+  readonly refused?: string;
+}
+
+export class FollowedIdentity {
+  readonly #options: FollowedIdentityOptions;
+  #loaded: LoadedIdentity;
+  #identity: Identity;
+  #watches: FileWatch[] = [];
+  #retry: Timer | undefined;
+  #alarm: Timer | undefined;
+  #refused: string | undefined;
+  #stopped = false;
+
+  /** Rejects where the files cannot be used. Follows nothing yet. */
+  static async load(options: FollowedIdentityOptions): Promise<FollowedIdentity> {
+    return new FollowedIdentity(options, await loadIdentity(options.files));
+  }
+
+  private constructor(options: FollowedIdentityOptions, loaded: LoadedIdentity) {
+    this.#options = options;
+    this.#loaded = loaded;
+    this.#identity = this.#make(loaded);
+  }
+
+  get identity(): Identity {
+    return this.#identity;
+  }
+
+  get files(): IdentityFiles {
+    return this.#options.files;
+  }
+
+  get status(): IdentityStatus | undefined {
+    const { name, notAfter } = this.#loaded;
+    if (name === undefined || notAfter === undefined) return undefined;
+    return { version: this.#identity.version, name, notAfter, ...(this.#refused && { refused: this.#refused }) };
+  }
+
+  /** Takes notice of changes from now on. */
+  async follow(): Promise<void> {
+    for (const warning of this.#loaded.warnings) this.#options.say('warn', warning);
+    this.#watchExpiry();
+    const paths = Object.values(this.#options.files).filter((path) => path !== undefined);
+    this.#watches = await Promise.all(
+      paths.map((path) => watchFile(path, () => void this.#reload(true), { clock: this.#options.clock })),
+    );
+    if (this.#stopped) this.stop();
+  }
+
+  /** Idempotent. */
+  stop(): void {
+    this.#stopped = true;
+    for (const watch of this.#watches.splice(0)) watch.close();
+    this.#retry?.cancel();
+    this.#alarm?.cancel();
+  }
+
+  async #reload(mayRetry: boolean): Promise<void> {
+    this.#retry?.cancel();
+    const { files, clock, onChange, say } = this.#options;
+    try {
+      const loaded = await loadIdentity(files);
+      if (this.#stopped) return;
+      this.#refused = undefined;
+      const same = loaded.roots === this.#loaded.roots && sameCredential(loaded, this.#loaded);
+      if (same) return;
+      const problem = this.#worse(loaded);
+      if (problem !== undefined) throw new Error(problem);
+      this.#loaded = loaded;
+      this.#identity = this.#make(loaded);
+      for (const warning of loaded.warnings) say('warn', warning);
+      say('info', `${this.#describe()} holds for new connections; what is open stays as it is`);
+      this.#watchExpiry();
+      onChange(this.#identity);
+    } catch (error) {
+      if (this.#stopped) return;
+      if (mayRetry) {
+        this.#retry = clock.after(RETRY_MS, () => void this.#reload(false));
+        return;
+      }
+      this.#refused = describeError(error);
+      say('error', `${this.#refused}; the certificate that was there before stays in force`);
+    }
+  }
+
+  /** Why one that is complete should all the same not replace what there is. */
+  #worse({ notAfter }: LoadedIdentity): string | undefined {
+    const now = this.#options.clock.wall();
+    const before = this.#loaded.notAfter;
+    if (notAfter === undefined || notAfter > now || before === undefined || before <= now) return undefined;
+    return `${this.#options.files.certificate}: it has expired (${new Date(notAfter).toISOString()})`;
+  }
+
+  #make({ credential, roots }: LoadedIdentity): Identity {
+    return { version: this.#options.nextVersion(), credential, roots };
+  }
+
+  #describe(): string {
+    const { name, notAfter } = this.#loaded;
+    const until = notAfter === undefined ? '' : `, valid until ${new Date(notAfter).toISOString()},`;
+    return name === undefined ? 'the trust bundle' : `the certificate of ${name}${until}`;
+  }
+
+  /** An alarm long before the end, and another at it. */
+  #watchExpiry(): void {
+    this.#alarm?.cancel();
+    const { notBefore, notAfter } = this.#loaded;
+    if (notBefore === undefined || notAfter === undefined) return;
+    const { clock, say } = this.#options;
+    const alarmAt = notAfter - ALARM_SHARE * (notAfter - notBefore);
+    const now = clock.wall();
+    if (now >= notAfter) return void say('error', `${this.#describe()} has expired: peers refuse it; renew it`);
+    const waitMs = (now < alarmAt ? alarmAt : notAfter) - now;
+    if (now >= alarmAt) {
+      say(
+        'warn',
+        `${this.#describe()} expires in ${formatDuration(Math.round(notAfter - now))}, and has not been renewed`,
+      );
+    }
+    this.#alarm = clock.after(Math.min(waitMs, LONGEST_WAIT_MS), () => this.#watchExpiry());
+  }
+}
+
+function sameCredential(one: LoadedIdentity, other: LoadedIdentity): boolean {
+  return one.credential?.chain === other.credential?.chain && one.credential?.key === other.credential?.key;
+}

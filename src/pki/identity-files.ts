@@ -1,0 +1,149 @@
+/** Who a proxy is and whom it trusts, read from files: checked as far as can be told before anybody shakes hands with it. */
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
+
+/** Immutable, and plain enough to be sent to a thread. */
+export interface Identity {
+  /** Counts up. */
+  readonly version: number;
+  /** PEM: the leaf first, then what leads to a root; and its key. Absent where there is only somebody to trust. */
+  readonly credential: { readonly chain: string; readonly key: string } | undefined;
+  /** PEM; absent where the public authorities are trusted. */
+  readonly roots: string | undefined;
+}
+
+/** Of a proxy that speaks TLS nowhere. */
+export const NOBODY: Identity = { version: 0, credential: undefined, roots: undefined };
+
+export interface IdentityFiles {
+  readonly certificate?: string | undefined;
+  readonly key?: string | undefined;
+  readonly bundle?: string | undefined;
+}
+
+export interface LoadedIdentity {
+  readonly credential: Identity['credential'];
+  readonly roots: string | undefined;
+  /** The leaf's: its URI, or else its subject; and how long it lives, ms since 1970. */
+  readonly name: string | undefined;
+  readonly notBefore: number | undefined;
+  readonly notAfter: number | undefined;
+  /** What an operator should hear of, though it works. */
+  readonly warnings: readonly string[];
+}
+
+/** Certificates and keys are some kilobytes; a bundle of all public authorities is 220. */
+const MOST_BYTES = 1024 * 1024;
+const GROUP_AND_OTHERS = 0o077;
+
+/** Rejects with `file` or `bad-certificate`: which file, what is wrong with it, what to do. */
+export async function loadIdentity({ certificate, key, bundle }: IdentityFiles): Promise<LoadedIdentity> {
+  const roots = bundle === undefined ? undefined : await loadBundle(bundle);
+  if (certificate === undefined || key === undefined) {
+    return { credential: undefined, roots, name: undefined, notBefore: undefined, notAfter: undefined, warnings: [] };
+  }
+  const chainFile = await readPem(certificate);
+  const keyFile = await readPem(key);
+  const chain = parseCertificates(chainFile.text, certificate);
+  const [leaf] = chain;
+  if (leaf === undefined) throw bad(certificate, 'there is no certificate in it');
+  checkOrder(chain, certificate);
+  if (!leaf.checkPrivateKey(parseKey(keyFile.text, key))) {
+    throw bad(
+      key,
+      `it is not the key of the certificate in ${certificate}`,
+      'if they are just being replaced, nothing is to be done',
+    );
+  }
+  return {
+    credential: { chain: chain.map(String).join(''), key: keyFile.text },
+    roots,
+    name: nameOf(leaf),
+    notBefore: Date.parse(leaf.validFrom),
+    notAfter: Date.parse(leaf.validTo),
+    warnings: isOpen(keyFile.mode) ? [`${key}: others than its owner can read this private key; chmod 600 it`] : [],
+  };
+}
+
+async function loadBundle(file: string): Promise<string> {
+  const roots = parseCertificates((await readPem(file)).text, file);
+  if (roots.length === 0) throw bad(file, 'there is no certificate in it');
+  const stranger = roots.find((root) => !root.ca);
+  if (stranger !== undefined) throw bad(file, `${nameOf(stranger)} is no authority: only roots belong into a bundle`);
+  return roots.map(String).join('');
+}
+
+async function readPem(path: string): Promise<{ readonly text: string; readonly mode: number }> {
+  try {
+    const file = await open(path, 'r');
+    try {
+      const { size, mode } = await file.stat();
+      if (size > MOST_BYTES) throw bad(path, `it has ${size} bytes, which is no certificate's or key's size`);
+      const buffer = Buffer.alloc(MOST_BYTES);
+      const { bytesRead } = await file.read(buffer, 0, MOST_BYTES, 0);
+      return { text: buffer.toString('latin1', 0, bytesRead), mode };
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    if (cause instanceof MeshproxyError) throw cause;
+    const hint = errnoOf(cause) === 'EACCES' ? 'let the user that runs meshproxy read it' : undefined;
+    throw new MeshproxyError('file', `${path}: ${describeError(cause)}`, { cause, ...(hint && { hint }) });
+  }
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
+const BEGIN = /-----BEGIN CERTIFICATE-----/g;
+
+/** Each is parsed by itself, so that the one that is broken can be named. */
+function parseCertificates(text: string, file: string): X509Certificate[] {
+  const whole = text.match(CERTIFICATE) ?? [];
+  const begun = text.match(BEGIN)?.length ?? 0;
+  if (whole.length !== begun) throw bad(file, `certificate ${whole.length + 1} of it is not complete`, HALF_WRITTEN);
+  return whole.map((pem, index) => {
+    try {
+      return new X509Certificate(pem);
+    } catch (cause) {
+      throw bad(file, `certificate ${index + 1} of it is broken: ${describeError(cause)}`, HALF_WRITTEN);
+    }
+  });
+}
+
+const HALF_WRITTEN = 'write it elsewhere first, and rename it: then nobody reads half of it';
+
+function parseKey(text: string, file: string): KeyObject {
+  try {
+    return createPrivateKey(text);
+  } catch (cause) {
+    if (/ENCRYPTED/.test(text)) throw bad(file, 'this private key is encrypted', 'give one without a passphrase');
+    throw bad(file, `there is no private key in it that can be read: ${describeError(cause)}`);
+  }
+}
+
+/** What follows has to be the issuer of what is before it (RFC 5246 section 7.4.2 asked for that; peers still count on it). */
+function checkOrder(chain: readonly X509Certificate[], file: string): void {
+  for (const [index, certificate] of chain.entries()) {
+    const next = chain[index + 1];
+    if (next === undefined || (certificate.checkIssued(next) && certificate.verify(next.publicKey))) continue;
+    const [this1, that] = [nameOf(certificate), nameOf(next)];
+    throw bad(
+      file,
+      `certificate ${index + 2} (${that}) did not issue the one before it (${this1})`,
+      'put the leaf first, then its issuer',
+    );
+  }
+}
+
+function isOpen(mode: number): boolean {
+  return process.platform !== 'win32' && (mode & GROUP_AND_OTHERS) !== 0;
+}
+
+function nameOf(certificate: X509Certificate): string {
+  const uri = /(?:^|, )URI:([^,"]+)/.exec(certificate.subjectAltName ?? '')?.[1];
+  return uri ?? (certificate.subject?.split('\n').join(', ') || `serial ${certificate.serialNumber}`);
+}
+
+function bad(file: string, what: string, hint?: string): MeshproxyError {
+  return new MeshproxyError('bad-certificate', `${file}: ${what}`, hint === undefined ? {} : { hint });
+}
