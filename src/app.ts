@@ -4,7 +4,7 @@ import type { AdminSource, Readiness } from './admin/source.js';
 import { redact } from './config/redact.js';
 import type { Config, ServiceConfig } from './config/schema.js';
 import { type Address, formatAddress } from './core/address.js';
-import { type Clock, systemClock } from './core/clock.js';
+import { type Clock, systemClock, type Timer } from './core/clock.js';
 import { availableCores } from './core/cores.js';
 import { describeError, errnoOf, MeshproxyError } from './core/errors.js';
 import { formatDuration } from './core/units.js';
@@ -85,6 +85,9 @@ export async function startProxy(config: Config, options: ProxyOptions): Promise
   return app;
 }
 
+/** Data threads forget what is gone when they are asked what they have done, and nobody may be asking. */
+const ASK_MS = 60_000;
+
 class App implements RunningProxy {
   readonly closed: Promise<void>;
   readonly #log: Log;
@@ -106,6 +109,7 @@ class App implements RunningProxy {
   #readiness: Readiness = { kind: 'starting', reason: 'the listeners are not bound yet' };
   #reloading: Promise<void> = Promise.resolve();
   #draining: Promise<number> | undefined;
+  #asking: Timer | undefined;
 
   constructor(config: Config, options: ProxyOptions) {
     const { log, clock = systemClock, adminExplicit = true } = options;
@@ -139,6 +143,7 @@ class App implements RunningProxy {
       throw error;
     }
     if (!this.#draining) this.#readiness = { kind: 'ready' };
+    this.#askNowAndThen();
   }
 
   get listeners() {
@@ -313,6 +318,13 @@ class App implements RunningProxy {
     });
   }
 
+  #askNowAndThen(): void {
+    this.#asking = this.#clock.after(ASK_MS, () => {
+      // Where a thread does not answer, its last report is taken: this does not fail.
+      void this.#telemetry.totals().then(() => this.#draining === undefined && this.#askNowAndThen());
+    });
+  }
+
   #tellEngine(): void {
     const { why } = this.#engine;
     if (why === undefined) return;
@@ -392,6 +404,7 @@ class App implements RunningProxy {
     await this.#plane.close();
     for (const service of this.#services.values()) service.stop();
     this.#identity?.stop();
+    this.#asking?.cancel();
     await this.#admin?.close();
     this.#markClosed();
   }

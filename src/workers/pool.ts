@@ -319,7 +319,9 @@ export class WorkerPool implements Plane {
     const listening = countDescriptors(this.#sockets);
     this.#beside ??= Math.max(0, descriptorsInUse() - listening);
     const limit = descriptorLimit();
-    const allowed = connectionsAllowed(limit, this.#beside + listening + PER_PIPE * pipesAllowed(limit));
+    const { workers } = this.#options;
+    const pipes = PER_PIPE * workers * pipesAllowed(limit, workers);
+    const allowed = connectionsAllowed(limit, this.#beside + listening + pipes);
     Atomics.store(this.#allowed, 0, Math.min(allowed, UNLIMITED));
   }
 

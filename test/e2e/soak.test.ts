@@ -28,7 +28,7 @@ const CROWD = 150;
 const BIG_EVERY = 120;
 const BIG_BYTES = 24_000_000;
 /** Of pipes that may be kept for the next stream: `pipesAllowed`. */
-const SPARE_PIPE_DESCRIPTORS = 2 * pipesAllowed(DESCRIPTORS);
+const SPARE_PIPE_DESCRIPTORS = 2 * pipesAllowed(DESCRIPTORS, 1);
 /** What heaps and allocators of three threads may move by; a leak of a kilobyte a connection is five times that in five minutes. */
 const GROWTH_BYTES = 16 * 1024 ** 2;
 

@@ -149,6 +149,10 @@ export class NativeConnection implements Connection, Handler {
     }
   }
 
+  fail(): void {
+    this.reset();
+  }
+
   noteReadable(mask: number): void {
     this.readable = true;
     if ((mask & (PRI | RDHUP | HUP)) !== 0) this.readToEnd = true;

@@ -8,7 +8,7 @@ import { familyOf } from './bind.js';
 import { NativeConnection } from './connection.js';
 import type { Engine } from './engine.js';
 import { errnoError } from './errno.js';
-import { EINPROGRESS, EINTR, ERR, HUP } from './kernel.js';
+import { EINPROGRESS, EINTR, EIO, ERR, HUP } from './kernel.js';
 import type { Handler } from './reactor.js';
 
 /** One connect under way; it owns the descriptor until it is settled. */
@@ -26,6 +26,10 @@ class Dialling implements Handler {
   onEvents(mask: number): void {
     const failed = (mask & (ERR | HUP)) !== 0 ? this.#engine.kernel.pendingError(this.#fd) : 0;
     this.#settle(failed, mask);
+  }
+
+  fail(): void {
+    this.#settle(EIO, 0);
   }
 }
 

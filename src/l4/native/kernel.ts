@@ -10,6 +10,7 @@ import type { SocketOptions } from '../transport.js';
 
 /** Linux's numbers, the same on x64 and arm64 (`asm-generic/errno-base.h`, `errno.h`). */
 export const EINTR = 4;
+export const EIO = 5;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
 export const EINVAL = 22;

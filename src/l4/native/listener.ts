@@ -52,7 +52,7 @@ export class NativeListener implements Listener, Handler {
   resume(): void {
     if (this.#state !== 'paused') return;
     this.#state = 'open';
-    this.#engine.reactor.watchReadable(this.#options.fd, this);
+    this.#listen();
   }
 
   configure(options: SocketOptions): void {
@@ -99,6 +99,11 @@ export class NativeListener implements Listener, Handler {
     }
   }
 
+  /** Where the system does not watch any more (`max_user_watches`): as where there is no descriptor, clients wait. */
+  #listen(): void {
+    if (this.#engine.reactor.watchReadable(this.#options.fd, this) < 0) this.#rest();
+  }
+
   #stopListening(): void {
     clearTimeout(this.#resting);
     this.#engine.reactor.unwatch(this.#options.fd);
@@ -112,7 +117,7 @@ export class NativeListener implements Listener, Handler {
     if (this.#state !== 'open') return;
     this.#stopListening();
     this.#resting = setTimeout(() => {
-      if (this.#state === 'open') this.#engine.reactor.watchReadable(this.#options.fd, this);
+      if (this.#state === 'open') this.#listen();
     }, REST_MS);
   }
 }

@@ -68,7 +68,8 @@ const SHARE = 1 / 64;
 const MOST = 1024;
 const DESCRIPTORS_PER_PIPE = 2;
 
-/** How many pipes a process with so many descriptors may have open, in all its threads. */
-export function pipesAllowed(descriptors: number | undefined): number {
-  return Math.min(MOST, Math.max(1, Math.floor(((descriptors ?? MOST) * SHARE) / DESCRIPTORS_PER_PIPE)));
+/** How many pipes one of so many threads may have open, in a process with so many descriptors; at least one. */
+export function pipesAllowed(descriptors: number | undefined, threads: number): number {
+  const inAll = Math.min(MOST, Math.floor(((descriptors ?? MOST) * SHARE) / DESCRIPTORS_PER_PIPE));
+  return Math.max(1, Math.floor(inAll / threads));
 }

@@ -14,11 +14,15 @@ import { EINTR, type Polling } from './kernel.js';
 export interface Handler {
   /** `mask` has the bits of `kernel.ts`. */
   onEvents(mask: number): void;
+  /** It threw, which is a bug and was reported: whatever it was about is to be ended, for nobody knows in what state it is. */
+  fail?(): void;
 }
 
 /** Something that stopped for the sake of others, and goes on in the next round without waiting for an event. */
 export interface Unfinished {
   goOn(): void;
+  /** As `Handler.fail`. */
+  fail?(): void;
 }
 
 /**
@@ -26,6 +30,8 @@ export interface Unfinished {
  * does not tell of, it would be done this much later. One empty turn a second is not measurable.
  */
 const LONGEST_WAIT_MS = 1000;
+/** The same while libuv's descriptor cannot be watched: messages and Node's own sockets come this late then. */
+const UNHEARD_WAIT_MS = 10;
 /** Rounds without a turn for libuv. What it has to do is seen in each; this is for what V8 may do between two tasks. */
 const MAX_ROUNDS = 64;
 /** Ids of events are 32 bits. */
@@ -48,6 +54,7 @@ export class Reactor {
   /** Code outside of the engine was called in this turn. */
   #calledOut = false;
   #loopIsReady = false;
+  #hearsLoop = false;
   #scheduled = false;
   #alive: NodeJS.Timeout | undefined;
   readonly #loopHandler: Handler = {
@@ -133,11 +140,16 @@ export class Reactor {
   }
 
   #start(): void {
-    this.#kernel.watchReadable(this.#kernel.loopFd, this.#newTag());
+    this.#hearLoop();
     this.#handlers[this.#kernel.loopFd] = this.#loopHandler;
-    this.#tags[this.#kernel.loopFd] = this.#lastTag;
     this.#alive = setInterval(() => {}, FOREVER_MS);
     this.#schedule();
+  }
+
+  /** Where the system does not watch any more (`max_user_watches`), libuv is looked after by the longest wait alone. */
+  #hearLoop(): void {
+    this.#hearsLoop = this.#kernel.watchReadable(this.#kernel.loopFd, this.#newTag()) >= 0;
+    this.#tags[this.#kernel.loopFd] = this.#lastTag;
   }
 
   /** Nothing is left to watch: the thread is libuv's alone again. */
@@ -158,6 +170,7 @@ export class Reactor {
   readonly #turn = (): void => {
     this.#scheduled = false;
     if (this.#alive === undefined) return;
+    if (!this.#hearsLoop) this.#hearLoop();
     this.#calledOut = false;
     this.#loopIsReady = false;
     const timeoutMs = this.#timeout();
@@ -182,7 +195,8 @@ export class Reactor {
     // run only when one is cleared.
     clearImmediate(setImmediate(nothing));
     const untilTimer = this.#kernel.loopTimeout();
-    return untilTimer < 0 ? LONGEST_WAIT_MS : Math.min(untilTimer, LONGEST_WAIT_MS);
+    const longest = this.#hearsLoop ? LONGEST_WAIT_MS : UNHEARD_WAIT_MS;
+    return untilTimer < 0 ? longest : Math.min(untilTimer, longest);
   }
 
   #dispatch(index: number): void {
@@ -191,6 +205,15 @@ export class Reactor {
     if (handler === undefined || this.#tags[fd] !== this.#kernel.eventTag(index)) return;
     try {
       handler.onEvents(this.#kernel.eventMask(index));
+    } catch (error) {
+      this.#endBroken(handler, error);
+    }
+  }
+
+  #endBroken(broken: Handler | Unfinished, bug: unknown): void {
+    this.#onBug(bug);
+    try {
+      broken.fail?.();
     } catch (error) {
       this.#onBug(error);
     }
@@ -203,7 +226,7 @@ export class Reactor {
       try {
         one.goOn();
       } catch (error) {
-        this.#onBug(error);
+        this.#endBroken(one, error);
       }
     }
   }

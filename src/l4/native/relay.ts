@@ -109,6 +109,10 @@ export class Relay implements Unfinished {
     if (!this.#over) this.#pump(this.#far, this.#near);
   }
 
+  fail(): void {
+    this.reset();
+  }
+
   /** Our own doing. */
   reset(): void {
     if (!this.#over) this.#finish({ kind: 'local' });

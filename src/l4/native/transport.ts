@@ -48,7 +48,7 @@ export function createNativeTransport({
   ...options
 }: NativeOptions): NativeTransport {
   const kernel = new LinuxKernel(options);
-  const pipes = new Pipes(kernel, Math.max(1, Math.floor(pipesAllowed(descriptorLimit()) / threads)));
+  const pipes = new Pipes(kernel, pipesAllowed(descriptorLimit(), threads));
   const reactor = new Reactor(kernel, onBug);
   const engine: Engine = { kernel, reactor, pipes, keepalive: new LateKeepalive(kernel, reactor) };
   const handover = exchange && new Handover(kernel, reactor, exchange, thread);

@@ -71,9 +71,14 @@ describe('pipes', () => {
     expect(kernel.violations).toEqual([]);
   });
 
+  it('are shared out among threads, at least one to each', () => {
+    expect(pipesAllowed(20_000, 4)).toBe(39);
+    expect(pipesAllowed(256, 16)).toBe(1);
+  });
+
   it('leave most descriptors to connections', () => {
     for (const descriptors of [20, 256, 1024, 20_000, 1_048_576, Number.POSITIVE_INFINITY, undefined]) {
-      const allowed = pipesAllowed(descriptors);
+      const allowed = pipesAllowed(descriptors, 1);
       expect(allowed).toBeGreaterThanOrEqual(1);
       expect(allowed).toBeLessThanOrEqual(2048);
       if (descriptors !== undefined && descriptors > 64) expect(allowed * 2).toBeLessThanOrEqual(descriptors / 64);

@@ -87,6 +87,39 @@ describe('the reactor', () => {
     expect(told).toEqual([]);
   });
 
+  it('ends what threw, and serves the others on', async () => {
+    const { bugs, reactor, watched } = start();
+    const told: string[] = [];
+    const thrower = watched({
+      onEvents() {
+        throw new Error('one');
+      },
+      fail() {
+        told.push('ended one');
+        thrower.close();
+        throw new Error('two');
+      },
+    });
+    await new Promise<void>((resolve) => {
+      reactor.later({
+        goOn() {
+          throw new Error('three');
+        },
+        fail: () => void told.push('ended three'),
+      });
+      const other = watched({
+        onEvents() {
+          other.close();
+          resolve();
+        },
+      });
+      writeSync(thrower.writeEnd, 'x');
+      writeSync(other.writeEnd, 'x');
+    });
+    await expect.poll(() => told.toSorted()).toEqual(['ended one', 'ended three']);
+    expect(bugs.splice(0).map(String).toSorted()).toEqual(['Error: one', 'Error: three', 'Error: two']);
+  });
+
   it('lets the others have their turn while something goes on and on', async () => {
     const { reactor, watched } = start();
     let goes = 0;
