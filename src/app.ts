@@ -383,6 +383,7 @@ class App implements RunningProxy {
   }
 
   #status(): ProxyStatus {
+    const identity = this.#identity?.status;
     return {
       engine: this.engine,
       config: {
@@ -391,6 +392,7 @@ class App implements RunningProxy {
         reloads: { ...this.#reloads },
         ...(this.#refused === undefined ? {} : { refused: this.#refused }),
       },
+      ...(identity === undefined ? {} : { identity }),
       listeners: this.#plane.listeners().map((state) => ({ ...state, address: formatAddress(state.address) })),
       services: [...this.#services].map(([name, { endpoints, upstreams }]) => ({
         name,

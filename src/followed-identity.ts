@@ -4,6 +4,7 @@ import type { Clock, Timer } from './core/clock.js';
 import { describeError } from './core/errors.js';
 import { formatDuration } from './core/units.js';
 import { type Identity, type IdentityFiles, type LoadedIdentity, loadIdentity } from './pki/identity-files.js';
+import type { IdentityStatus } from './telemetry/status.js';
 
 /** Certificate and key are two files, and one is written before the other: so long they may not fit together, ms. */
 const RETRY_MS = 1000;
@@ -19,16 +20,6 @@ export interface FollowedIdentityOptions {
   nextVersion(): number;
   onChange(identity: Identity): void;
   say(level: 'info' | 'warn' | 'error', message: string): void;
-}
-
-/** What is known of the certificate in force. */
-export interface IdentityStatus {
-  readonly version: number;
-  readonly name: string;
-  /** Ms since 1970. */
-  readonly notAfter: number;
-  /** Why the files as they are now are not in force; absent where they are. */
-  readonly refused?: string;
 }
 
 export class FollowedIdentity {

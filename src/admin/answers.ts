@@ -75,7 +75,7 @@ export function servicesAnswer(totals: Totals, status: ProxyStatus): ServicesVie
 }
 
 export function statusAnswer(totals: Totals, { telemetry, readiness }: AdminSource): StatusView {
-  const { config, engine, listeners } = telemetry.status();
+  const { config, engine, identity, listeners } = telemetry.status();
   const traffic = totals.traffic();
   const ready = readiness();
   const cpu = process.cpuUsage();
@@ -91,6 +91,7 @@ export function statusAnswer(totals: Totals, { telemetry, readiness }: AdminSour
       appliedAt: isoTime(config.appliedAt),
       refused: config.refused && { at: isoTime(config.refused.at), error: config.refused.error },
     },
+    identity: identity && { ...identity, notAfter: isoTime(identity.notAfter) },
     engine: { ...engine },
     workers: [...totals.workers.values()].map((worker) => ({ ...worker })),
     memoryBytes: process.memoryUsage.rss(),

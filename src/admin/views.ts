@@ -118,6 +118,16 @@ export const statusView = z.object({
     /** The last reload was refused: when and why. */
     refused: z.object({ at: time, error: z.string() }).optional(),
   }),
+  /** The certificate by which others know this proxy, where it has one. */
+  identity: z
+    .object({
+      version: count,
+      name: z.string(),
+      notAfter: time,
+      /** Why the files as they are now are not in force. */
+      refused: z.string().optional(),
+    })
+    .optional(),
   engine: z.object({
     name: z.enum(['native', 'streams']),
     workers: count,

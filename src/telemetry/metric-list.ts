@@ -1,38 +1,7 @@
 /** Every metric that is exported: its name, which stays as it is, what it means, and where its value is read. `docs/metrics.md` is made of this. */
-import type { RouteCounters, ServiceTimes } from './counters.js';
-import type { ProcessUsage } from './process-usage.js';
-import type { ProxyStatus } from './status.js';
-import type { Totals } from './totals.js';
-
-/** Everything that a scrape shows, at one moment. */
-export interface MetricsView {
-  readonly totals: Totals;
-  readonly status: ProxyStatus;
-  readonly usage: ProcessUsage;
-  readonly logLinesDropped: number;
-  /** Of the program. */
-  readonly version: string;
-  /** ms since 1970. */
-  readonly startedAt: number;
-}
-
-export type Row = readonly [labels: Readonly<Record<string, string>>, value: number];
-
-export interface MetricSpec {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge';
-  readonly labels: readonly string[];
-  readonly help: string;
-  read(view: MetricsView): Iterable<Row>;
-}
-
-export interface HistogramSpec {
-  readonly name: string;
-  readonly type: 'histogram';
-  readonly labels: readonly ['service'];
-  readonly help: string;
-  read(times: ServiceTimes): ServiceTimes[keyof ServiceTimes];
-}
+import type { RouteCounters } from './counters.js';
+import { identityMetrics } from './identity-metrics.js';
+import type { HistogramSpec, MetricSpec, MetricsView, Row } from './metric-spec.js';
 
 const connections: readonly MetricSpec[] = [
   {
@@ -295,7 +264,13 @@ const engine: readonly MetricSpec[] = [
   },
 ];
 
-export const METRICS: readonly MetricSpec[] = [...connections, ...engine, ...configuration, ...processMetrics];
+export const METRICS: readonly MetricSpec[] = [
+  ...connections,
+  ...engine,
+  ...configuration,
+  ...identityMetrics,
+  ...processMetrics,
+];
 
 export const HISTOGRAMS: readonly HistogramSpec[] = [
   {

@@ -1,6 +1,7 @@
 /** The text that Prometheus scrapes: made from a view of the counters when asked for, so that counting costs nothing more than adding. */
 import { Counter, Gauge, Registry } from 'prom-client';
-import { HISTOGRAMS, type HistogramSpec, METRICS, type MetricSpec, type MetricsView } from './metric-list.js';
+import { HISTOGRAMS, METRICS } from './metric-list.js';
+import type { HistogramSpec, MetricSpec, MetricsView } from './metric-spec.js';
 
 export class Metrics {
   readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE;

@@ -50,9 +50,23 @@ export interface EngineStatus {
   readonly deaths: number;
 }
 
+/** The certificate by which others know this proxy. */
+export interface IdentityStatus {
+  /** Counts up with every other one that was put in force. */
+  readonly version: number;
+  /** Its SPIFFE ID, or else its subject. */
+  readonly name: string;
+  /** Ms since 1970. */
+  readonly notAfter: number;
+  /** Why the files as they are now are not in force; absent where they are. */
+  readonly refused?: string;
+}
+
 export interface ProxyStatus {
   readonly engine: EngineStatus;
   readonly config: ConfigStatus;
+  /** Absent where it has no certificate. */
+  readonly identity?: IdentityStatus;
   readonly listeners: readonly ListenerStatus[];
   readonly services: readonly ServiceStatus[];
 }

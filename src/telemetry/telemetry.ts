@@ -82,6 +82,7 @@ export class Telemetry {
       logLinesDropped: this.log.dropped(),
       version: this.version,
       startedAt: this.startedAt,
+      at: this.clock.wall(),
     });
     return { contentType: this.#metrics.contentType, text };
   }

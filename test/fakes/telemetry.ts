@@ -40,6 +40,7 @@ export function statusOf(differences: Partial<ProxyStatus> = {}): ProxyStatus {
   return {
     engine: { name: 'streams', workers: 1, deaths: 0 },
     config: { version: 1, appliedAt: Date.UTC(2026, 0, 1), reloads: { applied: 0, refused: 0 } },
+    identity: { version: 1, name: 'spiffe://example.org/ns/default/sa/web', notAfter: Date.UTC(2026, 0, 2) },
     listeners: [{ name: 'web', address: '127.0.0.1:8080', service: 'web', paused: false }],
     services: [
       {
