@@ -1,6 +1,6 @@
 /** Why TLS did not come about, in words: which side, which certificate, what is wrong with it and what is wanted. Pure. */
 import { X509Certificate } from 'node:crypto';
-import { MeshproxyError } from '../core/errors.js';
+import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
 import type { TlsCall, TlsSetup } from './tls.js';
 
 /** What was held against the peer's certificate. */
@@ -35,31 +35,47 @@ const ERROR_NAMES: Readonly<Record<string, number>> = {
   SELF_SIGNED_CERT_IN_CHAIN: 19,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 20,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 21,
+  INVALID_PURPOSE: 26,
 };
 
-/** What Node's verification, and then the caller, holds against a peer's certificate. */
-export function verdictOf(
-  certificate: X509Certificate | undefined,
-  refused: Error | string | null | undefined,
-  { judge }: TlsCall,
-): Verdict | undefined {
-  if (certificate === undefined) return undefined;
-  if (refused) {
-    const name = codeOf(refused);
-    return { kind: 'chain', error: ERROR_NAMES[name] ?? 0, text: textOf(refused), depth: 0, certificate };
+/**
+ * What Node's verification holds against a peer's certificate. It does not tell which of the chain it has stopped at.
+ * @param now ms since 1970
+ */
+export function verdictOf(leaf: X509Certificate, refused: Error, now: number): Verdict {
+  const error = ERROR_NAMES[errnoOf(refused) ?? ''] ?? 0;
+  const chain = chainOf(leaf);
+  let depth = 0;
+  if (error === EXPIRED) depth = chain.findIndex((certificate) => Date.parse(certificate.validTo) < now);
+  else if (error === NOT_YET_VALID) depth = chain.findIndex((one) => Date.parse(one.validFrom) > now);
+  else if (UNKNOWN_ISSUER.has(error)) depth = chain.length - 1;
+  return { kind: 'chain', error, text: refused.message, depth, certificate: chain[depth] ?? leaf };
+}
+
+/** A chain that is longer is nobody's. */
+const LONGEST_CHAIN = 10;
+
+/** A certificate and what the peer has sent of those above it. */
+function chainOf(leaf: X509Certificate): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  for (let next: X509Certificate | undefined = leaf; next && chain.length < LONGEST_CHAIN; ) {
+    chain.push(next);
+    const above: X509Certificate | undefined = next.issuerCertificate;
+    next = above?.fingerprint256 === next.fingerprint256 ? undefined : above;
   }
-  const reason = judge?.(certificate);
-  return reason === undefined ? undefined : { kind: 'identity', refused: reason };
+  return chain;
 }
 
-/** Node hands out the code itself, whatever its types say. */
-function codeOf(refused: Error | string): string {
-  if (typeof refused === 'string') return refused;
-  return 'code' in refused && typeof refused.code === 'string' ? refused.code : refused.message;
-}
-
-function textOf(refused: Error | string): string {
-  return typeof refused === 'string' ? refused.toLowerCase().replaceAll('_', ' ') : refused.message;
+/** Of a peer whose chain is in order: what is held against it, if anything. A judge that fails has not said yes. */
+export function judged({ strict }: TlsSetup, { judge }: TlsCall, leaf: X509Certificate): Verdict | undefined {
+  if (strict && leaf.ca)
+    return { kind: 'identity', refused: 'it is that of an authority (CA), and nobody else may show it' };
+  try {
+    const refused = judge?.(leaf);
+    return refused === undefined ? undefined : { kind: 'identity', refused };
+  } catch (error) {
+    return { kind: 'identity', refused: `it could not be checked: ${describeError(error)}` };
+  }
 }
 
 /** A record of TLS begins with its type (RFC 8446 section 5.1): a handshake or, of who refuses it, an alert. */
@@ -127,6 +143,7 @@ const SELF_SIGNED_IN_CHAIN = 19;
 const NO_LOCAL_ISSUER = 20;
 const NO_FIRST_ISSUER = 21;
 const NO_ISSUER = 2;
+const INVALID_PURPOSE = 26;
 const UNKNOWN_ISSUER: ReadonlySet<number> = new Set([
   NO_ISSUER,
   SELF_SIGNED_LEAF,
@@ -153,6 +170,13 @@ function explainChain(setup: TlsSetup, verdict: Verdict & { kind: 'chain' }, pee
         : `was issued by ${oneLine(certificate.issuer)}, which is not known here`;
     return `${which}${who} ${own} (fingerprint seen: ${shortFingerprint(certificate)}; trusted: ${trusted(setup.roots)})`;
   }
+  if (error === INVALID_PURPOSE) {
+    return certificate.ca
+      ? `${which}${who} is that of an authority (CA), and nobody else may show it`
+      : `${which}${who} is not meant for a TLS ${peer} (key usage, extended key usage)`;
+  }
+  if (/subtree violation/.test(text))
+    return `${which}${who} breaks the name constraints of the authority that issued it (${text})`;
   return `${which}${who} is not acceptable: ${text}`;
 }
 

@@ -139,11 +139,8 @@ export class NativeConnection implements Connection, Handler {
     if (this.relaying !== undefined) return void this.relaying.onEvents(this, mask);
     if (this.securing !== undefined) return void this.securing.onEvents(mask);
     if ((mask & ERR) !== 0) return void this.#failed('read', this.#engine.kernel.pendingError(this.fd));
-    if ((mask & OUT) !== 0) {
-      this.blocked = false;
-      if (this.unsent.length > 0) this.#flush();
-    }
-    if ((mask & (IN | PRI | RDHUP | HUP)) !== 0) {
+    if ((mask & OUT) !== 0) this.takesMore();
+    if ((mask & (IN | PRI | RDHUP | HUP)) !== 0 && this.fd !== CLOSED) {
       this.noteReadable(mask);
       if (this.#waiting !== undefined) this.#readForPeek();
     }
@@ -151,6 +148,12 @@ export class NativeConnection implements Connection, Handler {
 
   fail(): void {
     this.reset();
+  }
+
+  /** The kernel does again. */
+  takesMore(): void {
+    this.blocked = false;
+    this.#flush();
   }
 
   noteReadable(mask: number): void {

@@ -49,7 +49,6 @@ export interface OpenSsl {
   EVP_PKEY_free(key: Pointer): void;
   BIO_s_mem(): Pointer;
   BIO_new(method: Pointer): Pointer;
-  BIO_new_mem_buf(bytes: Uint8Array, length: number): Pointer;
   BIO_new_socket(fd: number, close: number): Pointer;
   BIO_write(bio: Pointer, bytes: Pointer, length: number): number;
   /** As `BIO_write`, of any memory. */
@@ -167,7 +166,6 @@ function load(): OpenSsl {
     EVP_PKEY_free: f('void EVP_PKEY_free(uintptr_t)'),
     BIO_s_mem: f('uintptr_t BIO_s_mem()'),
     BIO_new: f('uintptr_t BIO_new(uintptr_t)'),
-    BIO_new_mem_buf: f('uintptr_t BIO_new_mem_buf(void *, int)'),
     BIO_new_socket: f('uintptr_t BIO_new_socket(int, int)'),
     BIO_write: f('int BIO_write(uintptr_t, uintptr_t, int)'),
     BIO_write_bytes: f('int BIO_write(uintptr_t, void *, int)'),

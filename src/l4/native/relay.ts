@@ -242,7 +242,9 @@ export class Relay implements Unfinished {
     if (this.#over) return false;
     if (!this.#handOnLast(side, this.otherThan(side))) return false;
     const by = side === this.#near ? 'this' : 'peer';
-    this.#finish({ kind: relayEndOf(cause), by, cause });
+    // Behind an alert of TLS comes a reset, as a rule: the alert says why.
+    const why = side.tls?.complaint ?? cause;
+    this.#finish({ kind: relayEndOf(why), by, cause: why });
     return false;
   }
 

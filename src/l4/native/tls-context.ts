@@ -1,6 +1,7 @@
 /** What the handshakes of one credential share (`SSL_CTX`): its certificate and key, the roots it trusts, what is spoken. */
 import { describeError, MeshproxyError } from '../../core/errors.js';
 import type { TlsSetup } from '../tls.js';
+import { type Pinned, pin } from './libc.js';
 import { type OpenSsl, type Pointer, SSL_VERIFY_FAIL_IF_NO_PEER_CERT, SSL_VERIFY_PEER } from './openssl.js';
 
 const SSL_CTRL_MODE = 33;
@@ -83,7 +84,7 @@ export class TlsContext {
     });
     if (count === 0) throw new MeshproxyError('bad-certificate', 'the certificate file has no certificate in it');
     this.#withPem(key, (bio) => {
-      const pointer = ssl.PEM_read_bio_PrivateKey(bio, 0, 0, 0);
+      const pointer = ssl.PEM_read_bio_PrivateKey(bio, 0, 0, noPassphrase().address);
       if (pointer === 0) throw this.#refused('the private key');
       const used = ssl.SSL_CTX_use_PrivateKey(this.pointer, pointer);
       ssl.EVP_PKEY_free(pointer);
@@ -100,7 +101,7 @@ export class TlsContext {
       throw new MeshproxyError('bad-certificate', `${what} has ${expected} certificates`);
     this.#withPem(pem, (bio) => {
       for (let count = 0; count < expected; count += 1) {
-        const certificate = ssl.PEM_read_bio_X509(bio, 0, 0, 0);
+        const certificate = ssl.PEM_read_bio_X509(bio, 0, 0, noPassphrase().address);
         if (certificate === 0) throw this.#refused(`${what} (certificate ${count + 1} of ${expected})`);
         try {
           use(certificate);
@@ -112,9 +113,9 @@ export class TlsContext {
   }
 
   #withPem(pem: string, read: (bio: Pointer) => void): void {
-    // Referenced until it is freed: OpenSSL reads from it, and keeps no copy.
-    const bytes = Buffer.from(new TextEncoder().encode(pem));
-    const bio = this.ssl.BIO_new_mem_buf(bytes, bytes.length);
+    const bytes = Buffer.from(pem);
+    const bio = this.ssl.BIO_new(this.ssl.BIO_s_mem());
+    if (bytes.length > 0) this.ssl.BIO_write_bytes(bio, bytes, bytes.length);
     try {
       read(bio);
     } finally {
@@ -125,6 +126,14 @@ export class TlsContext {
   #refused(what: string): MeshproxyError {
     return new MeshproxyError('bad-certificate', `OpenSSL refuses ${what}: ${lastError(this.ssl)}`);
   }
+}
+
+let empty: Pinned | undefined;
+
+/** An empty text of C's. Where it is given none OpenSSL asks for a passphrase on the terminal, and the thread waits. */
+function noPassphrase(): Pinned {
+  empty ??= pin(1);
+  return empty;
 }
 
 /** As ALPN has it: each with its length before it (RFC 7301 section 3.1). */

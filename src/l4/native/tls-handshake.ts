@@ -6,7 +6,7 @@ import { handshakeError, plainText } from '../tls-words.js';
 import type { NativeConnection } from './connection.js';
 import type { Engine } from './engine.js';
 import { errnoError } from './errno.js';
-import { ERR } from './kernel.js';
+import { ERR, OUT } from './kernel.js';
 import type { TlsContext } from './tls-context.js';
 import { TlsSession } from './tls-session.js';
 
@@ -31,6 +31,9 @@ export class Handshake {
   readonly #resolve: (peer: TlsPeer) => void;
   readonly #reject: (error: MeshproxyError) => void;
   #over = false;
+  /** OpenSSL is at work, and may ask whoever judges the peer; what that ends is ended when it has returned. */
+  #driving = false;
+  #failure: MeshproxyError | undefined;
 
   constructor(
     engine: Engine,
@@ -64,24 +67,32 @@ export class Handshake {
   }
 
   onEvents(mask: number): void {
-    if ((mask & ERR) !== 0) {
-      const errno = this.#engine.kernel.pendingError(this.#connection.fd);
-      return void this.#fail(disconnected(errnoError('read', errno)));
-    }
+    if ((mask & OUT) !== 0) this.#connection.takesMore();
+    if (this.#connection.closed) return void this.gone();
     this.#session.noteArrival(mask);
+    // Also where the socket is broken: what came before that may be the alert that says why.
     this.#goOn();
+    if ((mask & ERR) === 0 || this.#over) return;
+    const errno = this.#engine.kernel.pendingError(this.#connection.fd);
+    this.#fail(disconnected(errnoError('read', errno)));
   }
 
   /** The connection was closed by its owner. */
   gone(): void {
-    this.#fail(disconnected(new Error('the socket was closed')));
+    this.#fail(disconnected(this.#connection.failure ?? new Error('the socket was closed')));
   }
 
   readonly #onAbort = (): void => this.#fail(aborted(this.#signal));
 
   #goOn(): void {
+    // What was written before goes before.
+    if (this.#connection.unsent.length > 0) return;
     const session = this.#session;
-    switch (session.shakeHands()) {
+    this.#driving = true;
+    const progress = session.shakeHands();
+    this.#driving = false;
+    if (this.#failure !== undefined) return void this.#fail(this.#failure);
+    switch (progress) {
       case 'waiting':
         return;
       case 'done':
@@ -110,6 +121,10 @@ export class Handshake {
 
   #fail(error: MeshproxyError): void {
     if (this.#over) return;
+    if (this.#driving) {
+      this.#failure ??= error;
+      return;
+    }
     this.#end();
     this.#session.free();
     // In order, not with a reset: that would overtake the alert that says why.

@@ -4,7 +4,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import type { TlsCall, TlsPeer } from '../tls.js';
-import { brokenTls, CUT_SHORT, type Verdict } from '../tls-words.js';
+import { brokenTls, CUT_SHORT, judged, type Verdict } from '../tls-words.js';
 import { EAGAIN, EPIPE, EPROTO, HUP, PRI, RDHUP, type Relaying } from './kernel.js';
 import { addressOf, pin } from './libc.js';
 import {
@@ -13,6 +13,7 @@ import {
   type OpenSsl,
   type Pointer,
   type Selected,
+  SSL_ERROR_SYSCALL,
   SSL_ERROR_WANT_READ,
   SSL_ERROR_WANT_WRITE,
   SSL_ERROR_ZERO_RETURN,
@@ -95,14 +96,22 @@ export class TlsSession implements HandshakeCallbacks {
   shakeHands(): Progress {
     const ssl = this.#ssl;
     for (;;) {
-      ssl.asked = this;
       ssl.ERR_clear_error();
+      const { asked } = ssl;
+      ssl.asked = this;
       const result = ssl.SSL_do_handshake(this.#pointer);
-      ssl.asked = undefined;
-      if (result === 1) return 'done';
+      // Who was asked in the middle of it may have driven another one on.
+      ssl.asked = asked;
+      if (result === 1) {
+        // What is left over of a handshake that came about is nobody's, and would be taken for the next call's.
+        ssl.ERR_clear_error();
+        return 'done';
+      }
       const error = ssl.SSL_get_error(this.#pointer, result);
       if (error === SSL_ERROR_WANT_WRITE) return 'waiting';
       if (error !== SSL_ERROR_WANT_READ) {
+        // The socket takes nothing any more.
+        if (error === SSL_ERROR_SYSCALL) this.errno = this.#kernel.pendingError(this.#fd) || EPIPE;
         this.reason = lastError(ssl);
         return 'failed';
       }
@@ -134,6 +143,7 @@ export class TlsSession implements HandshakeCallbacks {
   /** Plain bytes into the kernel's `received`; 0 at the peer's close_notify. An end without one is an error. */
   receive(): number {
     const ssl = this.#ssl;
+    if (this.#pointer === NULL) return -EPIPE;
     for (;;) {
       const got = ssl.SSL_read(this.#pointer, this.#receivedAt, this.#kernel.received.length);
       if (got > 0) return got;
@@ -148,15 +158,18 @@ export class TlsSession implements HandshakeCallbacks {
 
   /** Sends the kernel's `received` up to `length`. What it answers with -EAGAIN is to be sent again from its first byte. */
   sendReceived(length: number): number {
+    if (this.#pointer === NULL) return -EPIPE;
     return this.#sent(this.#ssl.SSL_write(this.#pointer, this.#receivedAt, length));
   }
 
   send(bytes: Uint8Array): number {
+    if (this.#pointer === NULL) return -EPIPE;
     return this.#sent(this.#ssl.SSL_write_bytes(this.#pointer, bytes, bytes.length));
   }
 
   /** Sends close_notify, and the end of the stream behind it. -EAGAIN: to be called again. */
   endWrite(): number {
+    if (this.#pointer === NULL) return -EPIPE;
     if (!this.#notified) {
       const result = this.#ssl.SSL_shutdown(this.#pointer);
       if (result < 0) {
@@ -173,7 +186,12 @@ export class TlsSession implements HandshakeCallbacks {
     return this.reason === undefined ? undefined : brokenTls(this.reason);
   }
 
-  /** Idempotent. Nothing is sent. */
+  /** The same, but for an end that said nothing. */
+  get complaint(): Error | undefined {
+    return this.reason === CUT_SHORT ? undefined : this.failure;
+  }
+
+  /** Idempotent. Nothing is sent. Not to be called while the handshake is driven on. */
   free(): void {
     if (this.#pointer === NULL) return;
     this.#ssl.SSL_free(this.#pointer);
@@ -195,9 +213,8 @@ export class TlsSession implements HandshakeCallbacks {
       };
       return 0;
     }
-    const refused = this.#call.judge?.(leaf);
-    if (refused !== undefined) {
-      this.verdict = { kind: 'identity', refused };
+    this.verdict = judged(this.#context.setup, this.#call, leaf);
+    if (this.verdict !== undefined) {
       ssl.X509_STORE_CTX_set_error(storeContext, X509_V_ERR_CERT_REJECTED);
       return 0;
     }

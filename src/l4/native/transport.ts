@@ -1,6 +1,7 @@
 /** The transport on epoll, splice and bare descriptors: Linux, one for each thread. */
 import type { Address } from '../../core/address.js';
 import { descriptorLimit } from '../../core/descriptors.js';
+import type { TlsSetup } from '../tls.js';
 import type { Accept, BoundSocket, SocketOptions, Transport } from '../transport.js';
 import { bindShared } from './bind.js';
 import { NativeConnection } from './connection.js';
@@ -13,7 +14,7 @@ import { NativeListener } from './listener.js';
 import { openSsl } from './openssl.js';
 import { Pipes, pipesAllowed } from './pipes.js';
 import { Reactor } from './reactor.js';
-import { TlsContexts } from './tls-context.js';
+import { type TlsContext, TlsContexts } from './tls-context.js';
 import { shakeHands } from './tls-handshake.js';
 
 export interface NativeOptions extends KernelOptions {
@@ -53,6 +54,15 @@ export function createNativeTransport({
   const engine: Engine = { kernel, reactor, pipes, keepalive: new LateKeepalive(kernel, reactor) };
   const handover = exchange && new Handover(kernel, reactor, exchange, thread);
   let contexts: TlsContexts | undefined;
+  const contextOf = (connection: NativeConnection, setup: TlsSetup): TlsContext => {
+    try {
+      contexts ??= new TlsContexts(openSsl());
+      return contexts.of(setup);
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  };
   return {
     engine: 'native',
     async listen(address: Address, sockets: SocketOptions, accept: Accept, exhausted?: () => void) {
@@ -76,8 +86,7 @@ export function createNativeTransport({
     },
     async secure(connection, setup, call, signal) {
       if (!(connection instanceof NativeConnection)) throw new TypeError('not a connection of this transport');
-      contexts ??= new TlsContexts(openSsl());
-      return shakeHands(engine, connection, contexts.of(setup), call, signal);
+      return shakeHands(engine, connection, contextOf(connection, setup), call, signal);
     },
     dial: (address, sockets, signal) => dial(engine, address, sockets, signal),
     close() {

@@ -2,15 +2,19 @@
  * TLS on a socket of Node's. Between `tls` and the socket stands a stream of ours: `tls` alone reports an end of the socket
  * as an end of the stream, also where no close_notify came before it, so that a stream that was cut short would look complete.
  */
+import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import tls, { type SecureContext, TLSSocket } from 'node:tls';
 import type { CancelSignal } from '../../core/cancel.js';
 import { describeError, errnoOf, MeshproxyError } from '../../core/errors.js';
 import type { TlsCall, TlsPeer, TlsSetup } from '../tls.js';
-import { brokenTls, CUT_SHORT, handshakeError, plainText, type Verdict, verdictOf } from '../tls-words.js';
+import { brokenTls, CUT_SHORT, handshakeError, judged, plainText, type Verdict, verdictOf } from '../tls-words.js';
 import type { StreamConnection } from './connection.js';
 import { endOfStreamError } from './socket.js';
+
+/** A renegotiation of TLS 1.2 is of use to nobody but an attacker. Not among the constants of Node's. */
+const SSL_OP_NO_RENEGOTIATION = 1 << 30;
 
 const contexts = new WeakMap<TlsSetup, SecureContext>();
 
@@ -19,9 +23,16 @@ function contextOf(setup: TlsSetup): SecureContext {
   const known = contexts.get(setup);
   if (known !== undefined) return known;
   const { credential, roots, minVersion } = setup;
+  if (credential && certificatesIn(credential.chain).length === 0)
+    throw new MeshproxyError('bad-certificate', 'the certificate file has no certificate in it');
+  // `createSecureContext` passes over what it is given empty, and over a root that it cannot read.
   try {
+    for (const pem of [...certificatesIn(roots), ...certificatesIn(credential?.chain ?? '')]) new X509Certificate(pem);
+    if (credential) createPrivateKey(credential.key);
     const context = tls.createSecureContext({
       minVersion,
+      // No session is resumed: whoever connects has shown its certificate on that very connection.
+      secureOptions: constants.SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION,
       ca: roots === '' ? [] : roots,
       ...(credential && { cert: credential.chain, key: credential.key }),
     });
@@ -29,6 +40,19 @@ function contextOf(setup: TlsSetup): SecureContext {
     return context;
   } catch (cause) {
     throw new MeshproxyError('bad-certificate', `OpenSSL refuses the credentials: ${describeError(cause)}`, { cause });
+  }
+}
+
+function certificatesIn(pem: string): readonly string[] {
+  return pem.split(/(?=-----BEGIN CERTIFICATE-----)/).filter((part) => part.startsWith('-----BEGIN'));
+}
+
+function contextFor(setup: TlsSetup, raw: Socket): SecureContext {
+  try {
+    return contextOf(setup);
+  } catch (error) {
+    raw.destroy();
+    throw error;
   }
 }
 
@@ -42,8 +66,11 @@ export function secure(
     const raw = connection.socket;
     const gone = connection.failure ?? (raw.destroyed ? new Error('the socket was closed') : undefined);
     if (gone) return void reject(disconnected(gone));
-    if (signal.aborted) return void reject(aborted(signal));
-    const context = contextOf(setup);
+    if (signal.aborted) {
+      raw.destroy();
+      return void reject(aborted(signal));
+    }
+    const context = contextFor(setup, raw);
     const first = Buffer.from(connection.held.subarray(0, FIRST_BYTES));
     const under = new UnderTls(raw, connection.held, connection.ended, first);
     connection.consume(connection.held.length);
@@ -77,15 +104,17 @@ export function secure(
       fail(handshakeError(setup, { verdict, reason, plain }, Date.now()));
     };
     const onSecure = (): void => {
-      const certificate = secured.getPeerX509Certificate();
+      const certificate = setup.peerCertificate === 'required' ? secured.getPeerX509Certificate() : undefined;
       if (setup.peerCertificate === 'required') {
-        const verdict = verdictOf(certificate, secured.authorizationError, call);
-        if (verdict !== undefined) return void refuse(verdict, undefined);
         if (certificate === undefined) return void refuse(undefined, 'peer did not return a certificate');
+        const refused = verifyError(secured);
+        const verdict = refused ? verdictOf(certificate, refused, Date.now()) : judged(setup, call, certificate);
+        if (verdict !== undefined) return void refuse(verdict, undefined);
       }
+      if (secured.destroyed) return void onClose();
       settle();
       resolve({
-        certificate: setup.peerCertificate === 'required' ? certificate : undefined,
+        certificate,
         version: secured.getProtocol() ?? 'unknown',
         protocol: typeof secured.alpnProtocol === 'string' ? secured.alpnProtocol : undefined,
       });
@@ -132,6 +161,19 @@ function inOurWords(error: Error): Error {
   return Object.assign(error, { message, code: 'EPROTO' });
 }
 
+/**
+ * What OpenSSL holds against the peer's chain. Only the handle tells: `authorizationError` is filled in by `tls.connect` and
+ * `tls.Server`, and stays empty on a server's socket that neither has made. Throws where there is no such handle: nobody is let in then.
+ */
+function verifyError(secured: TLSSocket): Error | undefined {
+  const handle = '_handle' in secured ? secured._handle : undefined;
+  if (typeof handle !== 'object' || handle === null || !('verifyError' in handle)) throw new TypeError('no handle');
+  if (typeof handle.verifyError !== 'function') throw new TypeError('not a handle of TLS');
+  const refused: unknown = handle.verifyError();
+  if (refused === null || refused === undefined) return undefined;
+  return refused instanceof Error ? refused : new Error(String(refused));
+}
+
 /** OpenSSL's reason, of an error of Node's. */
 function reasonOf(error: Error): string {
   const reason = 'reason' in error && typeof error.reason === 'string' ? error.reason : undefined;
@@ -159,15 +201,17 @@ class UnderTls extends Duplex {
     });
     raw.once('end', () => {
       const error = endOfStreamError(raw);
-      if (error) this.destroy(error);
+      if (error) this.#failed(error);
       else this.push(null);
     });
     if (ended) this.push(null);
-    raw.on('error', (error) => {
-      this.failure = error;
-      this.destroy(error);
-    });
+    raw.on('error', (error) => this.#failed(error));
     raw.once('close', () => this.destroy());
+  }
+
+  #failed(error: Error): void {
+    this.failure = error;
+    this.destroy(error);
   }
 
   override _read(): void {
