@@ -1,5 +1,6 @@
 /** What a proxy shows and asks for in TLS, for one version of its identity; and whether a peer is the one that is wanted. Pure. */
 import type { X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
 import type { Address, SocketAddress } from '../core/address.js';
@@ -96,7 +97,8 @@ function judgeServer(leaf: X509Certificate, wanted: string | undefined): string 
 }
 
 function judgeHost(leaf: X509Certificate, host: string | undefined): string | undefined {
-  if (host !== undefined && (leaf.checkHost(host) !== undefined || leaf.checkIP(host) !== undefined)) return undefined;
+  if (host !== undefined && (isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host)) !== undefined)
+    return undefined;
   const names = (leaf.subjectAltName ?? 'no host').slice(0, 200);
   return `it is not for ${host ?? 'a unix socket'}: it is for ${names}`;
 }
@@ -118,5 +120,5 @@ function trustDomainOf(id: string): string {
 
 /** An address is never sent as a server name (RFC 6066 section 3). */
 function isName(host: string | undefined): host is string {
-  return host !== undefined && !/^[\d.]+$|:/.test(host);
+  return host !== undefined && isIP(host) === 0;
 }

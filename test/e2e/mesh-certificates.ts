@@ -1,22 +1,18 @@
-/** An authority and certificates of a mesh, made by openssl: in a folder of their own, gone with the test. */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+/** An authority of a mesh with its workloads, in files as a proxy is given them. */
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { BOTH_SIDES, CertificateMaker, type Issued, LEAF } from '../fakes/certificates.js';
 
 export const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
 
-const CURVE = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-
 export interface LeafOptions {
-  /** Its URI; by default that of a workload with the leaf's name. */
-  readonly uris?: readonly string[];
-  readonly dns?: string;
-  /** `-not_before` and `-not_after` of openssl, in its own form (YYYYMMDDHHMMSSZ). */
-  readonly from?: string;
-  readonly until?: string;
+  /** Its subject alternative names, as openssl writes them; by default the URI of a workload with the leaf's name. */
+  readonly names?: readonly string[];
+  /** Days from now. */
+  readonly from?: number;
+  readonly to?: number;
   readonly usage?: string;
-  readonly ca?: boolean;
 }
 
 export function idOf(name: string): string {
@@ -24,89 +20,32 @@ export function idOf(name: string): string {
 }
 
 export class TestAuthority {
-  readonly folder = mkdtempSync(join(tmpdir(), 'meshproxy-ca-'));
   readonly bundle: string;
-  #serial = 1;
+  readonly #maker = new CertificateMaker();
+  readonly #root: Issued;
 
   constructor(name = 'root') {
-    this.bundle = this.path('ca.crt');
-    const extensions = ['-addext', 'keyUsage=critical,keyCertSign'];
-    this.#openssl([
-      'req',
-      '-x509',
-      ...CURVE,
-      '-keyout',
-      'ca.key',
-      '-out',
-      'ca.crt',
-      '-days',
-      '2',
-      '-subj',
-      `/CN=${name}`,
-      ...extensions,
-    ]);
-    // `ca` keeps a list of what it has issued; only by it can a certificate be made that is not valid yet, or no more.
-    writeFileSync(this.path('index'), '');
-    writeFileSync(
-      this.path('ca.conf'),
-      '[ca]\ndefault_ca=d\n[d]\nnew_certs_dir=.\ndatabase=index\ndefault_md=sha256\npolicy=p\nunique_subject=no\nrand_serial=yes\n[p]\ncommonName=supplied\n',
-    );
+    this.#root = this.#maker.root(name);
+    this.bundle = this.path('bundle.pem');
+    writeFileSync(this.bundle, this.#root.certificate);
   }
 
   path(file: string): string {
-    return join(this.folder, file);
+    return join(this.#maker.folder, file);
   }
 
   /** Makes `NAME.crt` and `NAME.key`. */
-  leaf(name: string, { uris = [idOf(name)], dns, from, until, usage, ca = false }: LeafOptions = {}): void {
-    this.#serial += 1;
-    const names = [...uris.map((uri) => `URI:${uri}`), ...(dns === undefined ? [] : [`DNS:${dns}`])].join(',');
-    writeFileSync(
-      this.path(`${name}.ext`),
-      [
-        ...(names === '' ? [] : [`subjectAltName=${names}`]),
-        'authorityKeyIdentifier=keyid',
-        'subjectKeyIdentifier=hash',
-        `keyUsage=critical,${ca ? 'keyCertSign' : 'digitalSignature'}`,
-        `extendedKeyUsage=${usage ?? 'serverAuth,clientAuth'}`,
-        `basicConstraints=critical,CA:${ca}`,
-      ].join('\n'),
-    );
-    this.#openssl(['req', ...CURVE, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`]);
-    const dates = [
-      from === undefined ? [] : ['-startdate', from],
-      until === undefined ? ['-days', '1'] : ['-enddate', until],
-    ].flat();
-    this.#openssl([
-      'ca',
-      '-batch',
-      '-notext',
-      '-config',
-      'ca.conf',
-      '-cert',
-      'ca.crt',
-      '-keyfile',
-      'ca.key',
-      '-in',
-      `${name}.csr`,
-      '-out',
-      `${name}.crt`,
-      '-extfile',
-      `${name}.ext`,
-      ...dates,
-    ]);
+  leaf(name: string, { names = [`URI:${idOf(name)}`], usage = BOTH_SIDES, ...dates }: LeafOptions = {}): void {
+    const extensions = [...LEAF, usage, `subjectAltName=${names.join(',')}`];
+    const { chain, key } = this.#maker.leaf({ name, extensions, ...dates }, this.#root);
+    writeFileSync(this.path(`${name}.crt`), chain);
+    writeFileSync(this.path(`${name}.key`), key, { mode: 0o600 });
   }
 
   /** The flags by which a proxy is `name`. */
   flags(name: string): string[] {
-    return [
-      '--tls-certificate',
-      this.path(`${name}.crt`),
-      '--tls-key',
-      this.path(`${name}.key`),
-      '--tls-bundle',
-      this.bundle,
-    ];
+    const [certificate, key] = [this.path(`${name}.crt`), this.path(`${name}.key`)];
+    return ['--tls-certificate', certificate, '--tls-key', key, '--tls-bundle', this.bundle];
   }
 
   read(file: string): string {
@@ -122,10 +61,6 @@ export class TestAuthority {
   }
 
   remove(): void {
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  #openssl(args: readonly string[]): void {
-    execFileSync('openssl', args, { cwd: this.folder, stdio: 'pipe' });
+    this.#maker.close();
   }
 }

@@ -19,12 +19,12 @@ describe.each(['native', 'streams'])('a hop over mutual TLS, with the engine %s'
     authority = new TestAuthority();
     strangers = new TestAuthority('strangers');
     for (const name of ['client', 'server', 'other']) authority.leaf(name);
-    authority.leaf('expired', { from: '20200101000000Z', until: '20200102000000Z' });
-    authority.leaf('early', { from: '20400101000000Z', until: '20400102000000Z' });
-    authority.leaf('nobody', { uris: [], dns: 'nobody.example' });
-    authority.leaf('two', { uris: [idOf('two'), idOf('more')] });
-    authority.leaf('serveronly', { usage: 'serverAuth' });
-    authority.leaf('web', { uris: [], dns: 'web.example' });
+    authority.leaf('expired', { from: -10, to: -5 });
+    authority.leaf('early', { from: 5, to: 10 });
+    authority.leaf('nobody', { names: ['DNS:nobody.example'] });
+    authority.leaf('two', { names: [`URI:${idOf('two')}`, `URI:${idOf('more')}`] });
+    authority.leaf('serveronly', { usage: 'extendedKeyUsage=serverAuth' });
+    authority.leaf('web', { names: ['DNS:web.example'] });
     strangers.leaf('client');
   });
   afterAll(() => {
@@ -125,13 +125,13 @@ describe.each(['native', 'streams'])('a hop over mutual TLS, with the engine %s'
     await client.said(/kept\.key: it is not the key of the certificate in .*stays in force/);
     writeFileSync(authority.path('kept.crt'), authority.read('expired.crt'));
     writeFileSync(authority.path('kept.key'), authority.read('expired.key'));
-    await client.said(/kept\.crt: it has expired \(2020-01-02.*stays in force/);
+    await client.said(/kept\.crt: it has expired \(20.*stays in force/);
     expect(await said(address, 'all the same')).toBe('all the same');
   });
 
   it.each([
-    ['expired', /the client's certificate of .*expired expired \d+ days ago \(2020-01-02T/],
-    ['early', /the client's certificate of .*early is not valid before 2040-01-01T.* compare the clocks/],
+    ['expired', /the client's certificate of .*expired expired 5 days ago \(20/],
+    ['early', /the client's certificate of .*early is not valid before 20.*, in 4 days: compare the clocks/],
     ['nobody', /it names no workload/],
     ['two', /it names 2 URIs, and a workload has exactly one/],
     ['serveronly', /the client's certificate of .*serveronly is not meant for a TLS client/],
