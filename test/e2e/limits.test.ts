@@ -138,6 +138,16 @@ describe('the limit of open files', () => {
     },
   );
 
+  it('is named, with what is needed, where the program could not even be loaded', async () => {
+    const args = ['--listen', '127.0.0.1:0', '--upstream', '127.0.0.1:9'];
+    const program = new Program(args, { prefix: ['prlimit', '--nofile=64'] });
+    expect(await program.exit()).toBe(1);
+    expect(program.lines).toEqual([
+      'meshproxy: this process may have only 64 files open, and needs 100 to start',
+      expect.stringContaining('raise its limit of open files'),
+    ]);
+  });
+
   it('turns away those who come to a unix socket, which the engine streams cannot make wait', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'meshproxy-limits-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
