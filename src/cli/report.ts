@@ -1,15 +1,15 @@
 /** How a command that failed says so: on stderr, in one line for each thing that is wrong, and by its exit code. */
 import { inspect, styleText } from 'node:util';
-import { describeError, MeshproxyError } from '../core/errors.js';
+import { describeError, type ErrorCode, MeshproxyError } from '../core/errors.js';
 
 /** 0: done, or drained. 1: failed while running, or ended by a second signal. 2: what was asked for makes no sense. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
+/** What was asked for makes no sense, so asking again will not help. */
+const USAGE_CODES: ReadonlySet<ErrorCode> = new Set(['usage', 'bad-address', 'bad-config', 'bad-identity']);
+
 export function exitCodeOf(error: unknown): number {
-  if (!(error instanceof MeshproxyError)) return EXIT.failed;
-  return error.code === 'usage' || error.code === 'bad-address' || error.code === 'bad-config'
-    ? EXIT.usage
-    : EXIT.failed;
+  return error instanceof MeshproxyError && USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.failed;
 }
 
 export interface ReportOptions {

@@ -14,6 +14,8 @@ export type ErrorCode =
   | 'bad-address'
   /** A configuration file that does not parse or validate. Exit code 2. */
   | 'bad-config'
+  /** A SPIFFE ID or trust domain that does not parse, or is not one of this authority. Exit code 2. */
+  | 'bad-identity'
   /** A file that cannot be read or written. */
   | 'file'
   /** An address that cannot be listened on: in use, privileged, not of this machine. */
