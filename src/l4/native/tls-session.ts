@@ -19,6 +19,7 @@ import {
   SSL_ERROR_ZERO_RETURN,
   X509_V_ERR_CERT_REJECTED,
 } from './openssl.js';
+import { parsedCertificate } from './seen-certificates.js';
 import { lastError, type TlsContext } from './tls-context.js';
 
 const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
@@ -200,7 +201,7 @@ export class TlsSession implements HandshakeCallbacks {
 
   verify(storeContext: Pointer): number {
     const ssl = this.#ssl;
-    const leaf = new X509Certificate(ssl.der(ssl.X509_STORE_CTX_get0_cert(storeContext)));
+    const leaf = parsedCertificate(ssl.der(ssl.X509_STORE_CTX_get0_cert(storeContext)));
     if (ssl.X509_verify_cert(storeContext) !== 1) {
       const current = ssl.X509_STORE_CTX_get_current_cert(storeContext);
       const error = ssl.X509_STORE_CTX_get_error(storeContext);
