@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import tls from 'node:tls';
@@ -211,7 +211,8 @@ describe.each(['native', 'streams'])('a hop over mutual TLS, with the engine %s'
     });
   });
 
-  it('is understood by curl with a certificate, where it terminates and where it asks for one', async () => {
+  it('is understood by curl with a certificate, where it terminates and where it asks for one', async (context) => {
+    context.skip(spawnSync('curl', ['--version']).status !== 0, 'curl is not on PATH');
     const http = await startServer((socket) => {
       socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello'));
     });
