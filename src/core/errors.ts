@@ -16,6 +16,8 @@ export type ErrorCode =
   | 'bad-config'
   /** A SPIFFE ID or trust domain that does not parse, or is not one of this authority. Exit code 2. */
   | 'bad-identity'
+  /** A join token that is none, or not whole. Exit code 2. */
+  | 'bad-token'
   /** A file that cannot be read or written. */
   | 'file'
   /** An address that cannot be listened on: in use, privileged, not of this machine. */
