@@ -75,6 +75,15 @@ export function trustDomainId(trustDomain: string): string {
   return `${SCHEME}${trustDomain}`;
 }
 
+/** Whoever serves certificates is this workload. Nobody else may get its name: who had it could pose as the authority. */
+export function authorityIdentity(trustDomain: string): SpiffeId {
+  return { trustDomain, namespace: 'meshproxy', name: 'ca' };
+}
+
+export function isAuthorityIdentity({ namespace, name }: SpiffeId): boolean {
+  return namespace === 'meshproxy' && name === 'ca';
+}
+
 function domainProblem(domain: string): string | undefined {
   if (domain === '') return 'the trust domain is missing';
   if (domain.length > MAX_TRUST_DOMAIN_BYTES) return `the trust domain is longer than ${MAX_TRUST_DOMAIN_BYTES} bytes`;

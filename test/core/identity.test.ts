@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MeshproxyError } from '../../src/core/errors.js';
-import { formatSpiffeId, parseIdentity, parseSpiffeId, parseTrustDomain } from '../../src/core/identity.js';
+import {
+  authorityIdentity,
+  formatSpiffeId,
+  isAuthorityIdentity,
+  parseIdentity,
+  parseSpiffeId,
+  parseTrustDomain,
+} from '../../src/core/identity.js';
 
 const domain = fc.stringMatching(/^[a-z0-9._-]{1,60}$/);
 const segment = fc.stringMatching(/^[A-Za-z0-9._-]{1,40}$/).filter((text) => text !== '.' && text !== '..');
@@ -71,4 +78,10 @@ it('a trust domain is a name alone', () => {
   expect(parseTrustDomain('example.org')).toBe('example.org');
   expect(() => parseTrustDomain('spiffe://example.org')).toThrow('lower case letters');
   expect(() => parseTrustDomain('')).toThrow('missing');
+});
+
+it('the authority has a name of its own', () => {
+  expect(formatSpiffeId(authorityIdentity('example.org'))).toBe('spiffe://example.org/ns/meshproxy/sa/ca');
+  expect(isAuthorityIdentity(parseSpiffeId('spiffe://other.test/ns/meshproxy/sa/ca'))).toBe(true);
+  expect(isAuthorityIdentity(parseSpiffeId('spiffe://example.org/ns/meshproxy/sa/web'))).toBe(false);
 });
