@@ -51,18 +51,25 @@ function bad(why: string, cause?: unknown): MeshproxyError {
   return new MeshproxyError('bad-certificate', `certificate request: ${why}`, cause === undefined ? {} : { cause });
 }
 
+/** The key that a request brought. */
+export interface RequestedKey {
+  readonly publicKey: KeyObject;
+  /** DER of its SubjectPublicKeyInfo, as it was sent: to write it again costs as much as to issue a certificate. */
+  readonly spki: Uint8Array;
+}
+
 /**
  * The key of a request that somebody sent, after the request's own signature has been verified with it.
  * @param request DER, or PEM as text or bytes
  * @throws MeshproxyError `bad-certificate`, and nothing else, whatever the bytes are
  */
-export function readCsr(request: Uint8Array | string): KeyObject {
+export function readCsr(request: Uint8Array | string): RequestedKey {
   try {
     if (request.length > 2 * MAX_CSR_BYTES) throw bad(`it is longer than ${MAX_CSR_BYTES} bytes`);
     const parts = readParts(derOf(request));
     const key = readPublicKey(parts.publicKey);
     verifyOwn(parts, key);
-    return key;
+    return { publicKey: key, spki: parts.publicKey };
   } catch (error) {
     if (error instanceof MeshproxyError && !error.message.startsWith('certificate request')) {
       throw bad(error.message, error);

@@ -16,7 +16,8 @@ export const MIN_LEAF_LIFETIME_MS = 5 * 60_000;
 export const MAX_LEAF_LIFETIME_MS = 7 * 86_400_000;
 
 export interface IssueRequest {
-  readonly publicKey: KeyObject;
+  /** DER of the SubjectPublicKeyInfo. */
+  readonly spki: Uint8Array;
   readonly identity: SpiffeId;
   /** 5 minutes to 7 days. */
   readonly lifetimeMs: number;
@@ -62,11 +63,10 @@ export class Issuer {
    * @throws MeshproxyError `bad-identity` for another trust domain, `usage` for a lifetime out of bounds,
    *   `bad-certificate` where the issuer itself has too little time left
    */
-  issue({ publicKey, identity, lifetimeMs, now }: IssueRequest): IssuedCertificate {
+  issue({ spki, identity, lifetimeMs, now }: IssueRequest): IssuedCertificate {
     this.#check(identity, lifetimeMs, now);
     const serial = newSerial();
     const times = validity(now, Math.min(now + lifetimeMs, this.notAfter));
-    const spki = spkiOf(publicKey);
     const der = buildCertificate(
       {
         publicKey: spki,

@@ -8,6 +8,7 @@ import { createCsr, readCsr } from '../../src/pki/csr.js';
 import { Issuer, LEAF_LIFETIME_MS, signerOf } from '../../src/pki/issuer.js';
 import { toPem } from '../../src/pki/pem.js';
 import { buildIssuing, buildRoot, ISSUER_LIFETIME_MS, type KeyPair, ROOT_LIFETIME_MS } from '../../src/pki/profiles.js';
+import { spkiOf } from '../../src/pki/x509.js';
 import { hasOpenssl } from '../e2e/mesh-certificates.js';
 
 const DOMAIN = 'example.org';
@@ -41,7 +42,7 @@ describe('an issuer', () => {
     const { issuer, certificate } = authority();
     const now = Date.now();
     const keys = newKeys();
-    const issued = issuer.issue({ publicKey: keys.publicKey, identity: WEB, lifetimeMs: LEAF_LIFETIME_MS, now });
+    const issued = issuer.issue({ spki: spkiOf(keys.publicKey), identity: WEB, lifetimeMs: LEAF_LIFETIME_MS, now });
     const leaf = new X509Certificate(issued.certificate);
     expect(leaf).toMatchObject({ ca: false, subjectAltName: 'URI:spiffe://example.org/ns/default/sa/web' });
     expect(leaf.serialNumber.toLowerCase()).toBe(issued.serial);
@@ -57,8 +58,8 @@ describe('an issuer', () => {
   it('makes none that outlives it, none for another trust domain, and none for too short or too long', () => {
     const now = Date.now();
     const { issuer } = authority(now, 600_000);
-    const { publicKey } = newKeys();
-    const ask = { publicKey, identity: WEB, lifetimeMs: LEAF_LIFETIME_MS, now };
+    const spki = spkiOf(newKeys().publicKey);
+    const ask = { spki, identity: WEB, lifetimeMs: LEAF_LIFETIME_MS, now };
     expect(issuer.issue(ask).notAfter).toBe(issuer.notAfter);
     expect(() => issuer.issue({ ...ask, identity: { ...WEB, trustDomain: 'other.test' } })).toThrow(
       'not of other.test',
@@ -75,7 +76,7 @@ describe('an issuer', () => {
     );
     expect(() => new Issuer(certificate, issuerKeys.privateKey, 'other.test')).toThrow('not one of the trust domain');
     const leaf = issuer.issue({
-      publicKey: issuerKeys.publicKey,
+      spki: spkiOf(issuerKeys.publicKey),
       identity: WEB,
       lifetimeMs: LEAF_LIFETIME_MS,
       now: Date.now(),
@@ -98,8 +99,8 @@ describe('an issuer', () => {
 
     it('is verified to the letter, with its root and its leaves, and read', () => {
       const { root, certificate, issuer } = authority();
-      const { publicKey } = newKeys();
-      const leaf = issuer.issue({ publicKey, identity: WEB, lifetimeMs: LEAF_LIFETIME_MS, now: Date.now() });
+      const spki = spkiOf(newKeys().publicKey);
+      const leaf = issuer.issue({ spki, identity: WEB, lifetimeMs: LEAF_LIFETIME_MS, now: Date.now() });
       expect(verify(leaf.certificate, root, issuer.chain)).toMatch(/: OK/);
       for (const pem of [root, certificate, leaf.certificate]) {
         const text = execFileSync('openssl', ['x509', '-noout', '-text'], { input: pem, encoding: 'utf8' });
@@ -117,7 +118,7 @@ describe('an issuer', () => {
       const thief = new Thief(certificate, issuerKeys.privateKey, DOMAIN);
       const identity = { ...WEB, trustDomain: 'other.test' };
       const leaf = thief.issue({
-        publicKey: newKeys().publicKey,
+        spki: spkiOf(newKeys().publicKey),
         identity,
         lifetimeMs: LEAF_LIFETIME_MS,
         now: Date.now(),
@@ -134,7 +135,7 @@ describe('an issuer', () => {
       const args = ['req', ...kind, '-nodes', '-keyout', join(folder, 'key'), '-subj', '/CN=anybody/O=anything'];
       const request = execFileSync('openssl', args, { encoding: 'utf8', stdio: 'pipe' });
       const key = execFileSync('openssl', ['pkey', '-in', join(folder, 'key'), '-pubout'], { encoding: 'utf8' });
-      expect(readCsr(request).equals(createPublicKey(key))).toBe(true);
+      expect(readCsr(request).publicKey.equals(createPublicKey(key))).toBe(true);
     });
 
     it('reads ours', () => {
