@@ -3,6 +3,7 @@
 import { styleText } from 'node:util';
 import { Command, Help } from 'commander';
 import { VERSION } from '../core/version.js';
+import * as ca from './ca.js';
 import * as check from './check.js';
 import * as connections from './connections.js';
 import * as demo from './demo.js';
@@ -31,7 +32,7 @@ export function createProgram(): Command {
     .helpCommand('help [command]', 'print the help of a command');
   // What is set by now, the commands inherit.
   program.configureHelp(helpOf(program));
-  for (const { register } of [run, check, demo, connections, latency, schema]) register(program);
+  for (const { register } of [run, check, demo, connections, latency, ca, schema]) register(program);
   return program;
 }
 

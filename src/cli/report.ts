@@ -6,7 +6,13 @@ import { describeError, type ErrorCode, MeshproxyError } from '../core/errors.js
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
 /** What was asked for makes no sense, so asking again will not help. */
-const USAGE_CODES: ReadonlySet<ErrorCode> = new Set(['usage', 'bad-address', 'bad-config', 'bad-identity', 'bad-token']);
+const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
+  'usage',
+  'bad-address',
+  'bad-config',
+  'bad-identity',
+  'bad-token',
+]);
 
 export function exitCodeOf(error: unknown): number {
   return error instanceof MeshproxyError && USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.failed;

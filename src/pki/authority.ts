@@ -2,7 +2,13 @@
 import { createHash, type X509Certificate } from 'node:crypto';
 import type { Clock, Timer } from '../core/clock.js';
 import { describeError, MeshproxyError } from '../core/errors.js';
-import { formatSpiffeId, parseSpiffeId, type SpiffeId } from '../core/identity.js';
+import {
+  authorityIdentity,
+  formatSpiffeId,
+  isAuthorityIdentity,
+  parseSpiffeId,
+  type SpiffeId,
+} from '../core/identity.js';
 import { IssuanceLog } from './issuance-log.js';
 import { Issuer } from './issuer.js';
 import { activeOf, type CaState } from './state.js';
@@ -52,11 +58,6 @@ export interface AuthorityOptions {
 
 /** A change that another process has made is noticed within so long, ms. Two `stat` each time. */
 const LOOK_MS = 400;
-
-/** The name of the authority's own service; no workload gets it, or it could pose as the authority. */
-export function serviceIdentity(trustDomain: string): SpiffeId {
-  return { trustDomain, namespace: 'meshproxy', name: 'ca' };
-}
 
 /** What is in force, read from the folder as a whole. */
 interface Loaded {
@@ -122,9 +123,8 @@ export class Authority {
 
   /** Resolves when it is in the log, on the disk. Rejects `bad-identity` for one that is revoked, reserved or another's. */
   async issue(order: IssueOrder): Promise<Issued> {
-    const reserved = formatSpiffeId(serviceIdentity(this.trustDomain));
     const identity = formatSpiffeId(order.identity);
-    if (identity === reserved) {
+    if (isAuthorityIdentity(order.identity)) {
       throw new MeshproxyError('bad-identity', `${identity} is the authority's own name, which no workload gets`);
     }
     if (this.isRevoked(order.identity)) {
@@ -140,7 +140,7 @@ export class Authority {
     return this.#issue({
       spki,
       lifetimeMs,
-      identity: serviceIdentity(this.trustDomain),
+      identity: authorityIdentity(this.trustDomain),
       requester: 'the authority itself',
     });
   }

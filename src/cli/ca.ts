@@ -1,0 +1,22 @@
+/** `meshproxy ca …`: the certificate authority of a mesh. Each command is a file of its own in `ca/`. */
+import type { Command } from 'commander';
+import * as init from './ca/init.js';
+import * as issue from './ca/issue.js';
+
+const EXAMPLES = `
+Examples:
+  meshproxy ca init --trust-domain example.org
+  meshproxy ca issue --identity ns/default/sa/orders --out orders/
+
+The folder of the authority is certs/ where --dir names no other. The root's key signs nothing but issuers: move
+root-*.key to a safe place, and bring it back for 'meshproxy ca rotate'.
+`;
+
+export function register(program: Command): void {
+  const ca = program
+    .command('ca')
+    .summary('the certificate authority of the mesh')
+    .description('Makes and runs the authority that gives workloads their short-lived identities.')
+    .addHelpText('after', EXAMPLES);
+  for (const command of [init, issue]) command.register(ca);
+}
