@@ -19,13 +19,11 @@ export interface Refusal {
   /** What to do about it. */
   readonly hint?: string;
   readonly retryAfterMs?: number;
+  /** Whom it was for, where that could be told; for the log, and not proven. */
+  readonly identity?: string;
 }
 
-export function refusal(
-  code: RefusalCode,
-  error: string,
-  more: { hint?: string; retryAfterMs?: number } = {},
-): Refusal {
+export function refusal(code: RefusalCode, error: string, more: Pick<Refusal, 'hint' | 'retryAfterMs'> = {}): Refusal {
   return { kind: 'refused', code, error, ...more };
 }
 

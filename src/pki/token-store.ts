@@ -3,12 +3,13 @@
  * secret, only its hash. The first redemption claims the token for the key of its request by making a file that can be
  * made only once; so a workload whose answer was lost can ask again with the same key, and nobody else can.
  */
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { link, mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
+import { errnoOf, MeshproxyError } from '../core/errors.js';
 import { formatSpiffeId, parseSpiffeId, type SpiffeId } from '../core/identity.js';
 import { formatJoinToken, type JoinToken } from './join-token.js';
+import { fileError, SECRET_MODE, syncFolder, writeWhole } from './safe-files.js';
 
 export interface TokenSpec {
   readonly identity: SpiffeId;
@@ -97,7 +98,7 @@ export class TokenStore {
       return refuse('token-spent', `this join token was used at ${isoTime(first.at)}, for another key`);
     }
     // Of whoever made the claim, before anything follows from it.
-    await this.#syncFolder();
+    await syncFolder(this.#folder);
     return { kind: 'claimed', id, identity };
   }
 
@@ -122,7 +123,7 @@ export class TokenStore {
     const was = await this.#remove(`${id}.json`);
     // Only then: without its claim, a token could be redeemed once more.
     await this.#remove(`${id}.claim`);
-    if (was) await this.#syncFolder();
+    if (was) await syncFolder(this.#folder);
     return was;
   }
 
@@ -152,42 +153,23 @@ export class TokenStore {
 
   async #read(name: string): Promise<Readonly<Record<string, unknown>> | undefined> {
     try {
-      const value: unknown = JSON.parse(await readFile(join(this.#folder, name), 'utf8'));
+      const value: unknown = JSON.parse(await readFile(this.#path(name), 'utf8'));
       return typeof value === 'object' && value !== null ? { ...value } : {};
     } catch (cause) {
       if (errnoOf(cause) === 'ENOENT') return undefined;
       if (cause instanceof SyntaxError) return {};
-      throw fileError(join(this.#folder, name), cause);
+      throw fileError(this.#path(name), 'cannot be read', cause);
     }
   }
 
-  /** All of the file or nothing, on the disk, and nothing where there is one already. */
+  /** Nothing happens where there is one already. */
   async #createFile(name: string, contents: object): Promise<void> {
-    const temporary = join(this.#folder, `.${name}.${randomUUID()}`);
-    try {
-      const file = await open(temporary, 'wx', 0o600);
-      try {
-        await file.writeFile(`${JSON.stringify(contents)}\n`);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await link(temporary, join(this.#folder, name)).catch(unlessErrno('EEXIST'));
-    } catch (cause) {
-      throw fileError(temporary, cause);
-    } finally {
-      await unlink(temporary).catch(() => {});
-    }
-    await this.#syncFolder();
+    const options = { mode: SECRET_MODE, how: 'create' } as const;
+    await writeWhole(this.#path(name), `${JSON.stringify(contents)}\n`, options).catch(unlessErrno('EEXIST'));
   }
 
-  async #syncFolder(): Promise<void> {
-    const folder = await open(this.#folder, 'r');
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
+  #path(name: string): string {
+    return join(this.#folder, name);
   }
 
   async #names(): Promise<string[]> {
@@ -195,27 +177,27 @@ export class TokenStore {
       return await readdir(this.#folder);
     } catch (cause) {
       if (errnoOf(cause) === 'ENOENT') return [];
-      throw fileError(this.#folder, cause);
+      throw fileError(this.#folder, 'cannot be read', cause);
     }
   }
 
   async #removeOld(name: string, now: number): Promise<void> {
-    const { mtimeMs = now } = (await stat(join(this.#folder, name)).catch(unlessErrno('ENOENT'))) ?? {};
+    const { mtimeMs = now } = (await stat(this.#path(name)).catch(unlessErrno('ENOENT'))) ?? {};
     if (mtimeMs + KEEP_MS <= now) await this.#remove(name);
   }
 
   async #remove(name: string): Promise<boolean> {
     try {
-      await unlink(join(this.#folder, name));
+      await unlink(this.#path(name));
       return true;
     } catch (cause) {
       if (errnoOf(cause) === 'ENOENT') return false;
-      throw fileError(join(this.#folder, name), cause);
+      throw fileError(this.#path(name), 'cannot be removed', cause);
     }
   }
 
   #broken(name: string): MeshproxyError {
-    return new MeshproxyError('file', `${join(this.#folder, name)}: this is no record of a join token`, {
+    return new MeshproxyError('file', `${this.#path(name)}: this is no record of a join token`, {
       hint: 'remove it, and make another token where one is needed',
     });
   }
@@ -277,8 +259,4 @@ function unlessErrno(expected: string): (cause: unknown) => undefined {
   return (cause) => {
     if (errnoOf(cause) !== expected) throw cause;
   };
-}
-
-function fileError(path: string, cause: unknown): MeshproxyError {
-  return new MeshproxyError('file', `${path}: ${describeError(cause)}`, { cause });
 }
