@@ -37,6 +37,6 @@ export function fewOf(names: readonly string[]): string {
 }
 
 /** `1 connection`, `2 connections`. */
-export function inWords(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+export function inWords(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : nouns}`;
 }

@@ -1,7 +1,11 @@
 /** `meshproxy ca …`: the certificate authority of a mesh. Each command is a file of its own in `ca/`. */
 import type { Command } from 'commander';
 import * as init from './ca/init.js';
+import * as inspect from './ca/inspect.js';
 import * as issue from './ca/issue.js';
+import * as revoke from './ca/revoke.js';
+import * as rotate from './ca/rotate.js';
+import * as status from './ca/status.js';
 
 const EXAMPLES = `
 Examples:
@@ -18,5 +22,5 @@ export function register(program: Command): void {
     .summary('the certificate authority of the mesh')
     .description('Makes and runs the authority that gives workloads their short-lived identities.')
     .addHelpText('after', EXAMPLES);
-  for (const command of [init, issue]) command.register(ca);
+  for (const command of [init, status, issue, inspect, rotate, revoke]) command.register(ca);
 }

@@ -45,7 +45,7 @@ export async function loadIdentity({ certificate, key, bundle }: IdentityFiles):
   }
   const chainFile = await readPem(certificate);
   const keyFile = await readPem(key);
-  const chain = parseCertificates(chainFile.text, certificate);
+  const chain = readAllCertificates(chainFile.text, certificate);
   const [leaf] = chain;
   if (leaf === undefined) throw bad(certificate, 'there is no certificate in it');
   checkOrder(chain, certificate);
@@ -67,7 +67,7 @@ export async function loadIdentity({ certificate, key, bundle }: IdentityFiles):
 }
 
 async function loadBundle(file: string): Promise<string> {
-  const roots = parseCertificates((await readPem(file)).text, file);
+  const roots = readAllCertificates((await readPem(file)).text, file);
   if (roots.length === 0) throw bad(file, 'there is no certificate in it');
   const stranger = roots.find((root) => !root.ca);
   if (stranger !== undefined) throw bad(file, `${nameOf(stranger)} is no authority: only roots belong into a bundle`);
@@ -97,7 +97,7 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIF
 const BEGIN = /-----BEGIN CERTIFICATE-----/g;
 
 /** Each is parsed by itself, so that the one that is broken can be named. */
-function parseCertificates(text: string, file: string): X509Certificate[] {
+export function readAllCertificates(text: string, file: string): X509Certificate[] {
   const whole = text.match(CERTIFICATE) ?? [];
   const begun = text.match(BEGIN)?.length ?? 0;
   if (whole.length !== begun) throw bad(file, `certificate ${whole.length + 1} of it is not complete`, HALF_WRITTEN);

@@ -5,8 +5,11 @@
 import { MeshproxyError } from '../core/errors.js';
 import { parseTrustDomain } from '../core/identity.js';
 
-/** `next` is known and does not sign yet; `old` signs no more and is still known. Exactly one is `active`. */
-export type Role = 'next' | 'active' | 'old';
+/**
+ * `next` is known and does not sign yet; `old` signs no more, and what it has signed still lives; `retired`, of issuers
+ * only, has no key any more and is known for those who renew an expired certificate of its. Exactly one is `active`.
+ */
+export type Role = 'next' | 'active' | 'old' | 'retired';
 
 /** A certificate and its key, in `root-ID.crt` and `root-ID.key`, or `issuer-…`. */
 export interface Member {
@@ -31,9 +34,9 @@ export interface CaState {
 
 const VERSION = 1;
 const ID = /^[0-9a-f]{8}$/;
-const ROLES: ReadonlySet<unknown> = new Set(['next', 'active', 'old']);
-/** More are a mistake: of each kind there are two while one replaces the other. */
-const MOST_MEMBERS = 8;
+const ROLES: ReadonlySet<unknown> = new Set(['next', 'active', 'old', 'retired']);
+/** More are a mistake: of each kind there are two while one replaces the other, and some that are retired. */
+const MOST_MEMBERS = 64;
 
 export function formatState(state: CaState): string {
   return `${JSON.stringify({ version: VERSION, ...state }, undefined, 2)}\n`;

@@ -3,8 +3,10 @@
  * replaced: a crash at any moment leaves either what was before or what was to be.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { chmod, mkdir, readFile, stat } from 'node:fs/promises';
+import { chmod, mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { sleep, systemClock } from '../core/clock.js';
 import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
 import { fileError, SECRET_MODE, writeWhole } from './safe-files.js';
 import { type CaState, formatState, parseState } from './state.js';
@@ -26,6 +28,10 @@ export type MemberName = `${'root' | 'issuer'}-${string}`;
 
 /** A folder that others than its owner can look into shows them names at least. */
 const FOLDER_MODE = 0o700;
+/** A change takes milliseconds: for these five seconds together somebody may wait for others. */
+const LOCK_TRIES = 100;
+const LOCK_WAIT_MS = 50;
+
 /** What belongs to an authority must never be committed with a program's sources. */
 const GITIGNORE = '*\n!.gitignore\n!README.md\n';
 
@@ -99,6 +105,43 @@ export class CaStore {
     const secret = { mode: SECRET_MODE, how: 'create' } as const;
     await writeWhole(this.path(`${name}.key`), this.#exportKey(key), secret);
     await writeWhole(this.path(`${name}.crt`), certificate, { how: 'create' });
+  }
+
+  /** Of a member that is in force no more. Where a crash comes between, files are left that nobody reads. */
+  async removeFiles(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      await unlink(this.path(name)).catch((cause: unknown) => {
+        if (errnoOf(cause) !== 'ENOENT') throw fileError(this.path(name), 'cannot be removed', cause);
+      });
+    }
+  }
+
+  /** Changes of the folder one after the other: of two people who change it at once, the second sees what the first did. */
+  async alone<T>(change: () => Promise<T>): Promise<T> {
+    const path = this.path('ca.lock');
+    await this.#lock(path);
+    try {
+      return await change();
+    } finally {
+      await unlink(path).catch(() => {});
+    }
+  }
+
+  async #lock(path: string): Promise<void> {
+    const mine = `${process.pid} ${hostname()}\n`;
+    for (let tries = 0; tries < LOCK_TRIES; tries += 1) {
+      try {
+        return await writeFile(path, mine, { flag: 'wx', mode: SECRET_MODE });
+      } catch (cause) {
+        if (errnoOf(cause) !== 'EEXIST') throw fileError(path, 'cannot be written', cause);
+      }
+      const owner = (await this.#read('ca.lock')) ?? '';
+      if (isDead(owner)) await unlink(path).catch(() => {});
+      else await sleep(systemClock, LOCK_WAIT_MS, new AbortController().signal);
+    }
+    throw new MeshproxyError('file', `${path}: another process is changing this authority`, {
+      hint: 'wait for it; if it is gone, remove this file',
+    });
   }
 
   async readCertificate(name: MemberName): Promise<X509Certificate> {
@@ -198,4 +241,16 @@ function isListOf(value: unknown, key: string): boolean {
     typeof Reflect.get(entry, key) === 'string' &&
     Number.isSafeInteger(Reflect.get(entry, 'at'));
   return Array.isArray(value) && value.every(isEntry);
+}
+
+/** Whether the process is gone that wrote this into a lock; of another machine's nobody can tell. */
+function isDead(owner: string): boolean {
+  const [pid = '', host] = owner.trim().split(' ');
+  if (!/^\d{1,10}$/.test(pid) || host !== hostname()) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (cause) {
+    return errnoOf(cause) === 'ESRCH';
+  }
 }
