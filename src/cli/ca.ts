@@ -5,12 +5,16 @@ import * as inspect from './ca/inspect.js';
 import * as issue from './ca/issue.js';
 import * as revoke from './ca/revoke.js';
 import * as rotate from './ca/rotate.js';
+import * as serve from './ca/serve.js';
 import * as status from './ca/status.js';
+import * as token from './ca/token.js';
 
 const EXAMPLES = `
 Examples:
   meshproxy ca init --trust-domain example.org
   meshproxy ca issue --identity ns/default/sa/orders --out orders/
+  meshproxy ca serve --listen :8443
+  meshproxy ca token --identity ns/default/sa/orders --ca ca.internal:8443
 
 The folder of the authority is certs/ where --dir names no other. The root's key signs nothing but issuers: move
 root-*.key to a safe place, and bring it back for 'meshproxy ca rotate'.
@@ -22,5 +26,5 @@ export function register(program: Command): void {
     .summary('the certificate authority of the mesh')
     .description('Makes and runs the authority that gives workloads their short-lived identities.')
     .addHelpText('after', EXAMPLES);
-  for (const command of [init, status, issue, inspect, rotate, revoke]) command.register(ca);
+  for (const command of [init, serve, token, issue, status, inspect, rotate, revoke]) command.register(ca);
 }

@@ -85,6 +85,7 @@ const ERRNO_WORDS: ReadonlyMap<string, string> = new Map(
     EACCES: 'permission denied',
     EPERM: 'not permitted',
     ENOENT: 'no such file',
+    EEXIST: 'there is one already',
     EISDIR: 'it is a directory',
     ENOTDIR: 'a part of the path is not a directory',
     EMFILE: 'this process has no descriptor left',
