@@ -38,6 +38,8 @@ export type ErrorCode =
   | 'bad-certificate'
   /** TLS with the other side did not come about. */
   | 'handshake'
+  /** The certificate authority refuses, or cannot be reached. */
+  | 'authority'
   /** Given up on purpose: shutting down, or no longer wanted. */
   | 'aborted'
   /** The running proxy that a command asked does not answer, or not as expected. */

@@ -1,0 +1,268 @@
+/**
+ * Keeps a workload's identity fresh: gets the first certificate by a token, each next one by the last, well before its
+ * end, and follows whom to trust. Whatever goes wrong is tried again while the old one serves; and when that has expired
+ * all the same, the authority still takes it within its grace period, so that nobody is locked out by an outage.
+ */
+import { backoffMs } from '../core/backoff.js';
+import { type Clock, sleep, type Timer } from '../core/clock.js';
+import { describeError } from '../core/errors.js';
+import { formatSpiffeId } from '../core/identity.js';
+import { formatDuration } from '../core/units.js';
+import type { Trust } from './authority.js';
+import { type CaClient, CaRefusal } from './ca-client.js';
+import { join, renew } from './enrolment.js';
+import { checkBundle, type KeptIdentity, loadKept, saveIdentity, saveTrust } from './kept-identity.js';
+
+export interface RenewerOptions {
+  readonly client: CaClient;
+  /** Where the identity is kept. */
+  readonly directory: string;
+  /** Holds the token for the first certificate. It is not read where there is an identity already. */
+  readonly tokenFile: string | undefined;
+  readonly clock: Clock;
+  /** Between 0 and 1. */
+  random(): number;
+  say(level: 'info' | 'warn' | 'error', message: string): void;
+}
+
+export interface RenewerStatus {
+  /** The authority that is asked next. */
+  readonly authority: string;
+  /** ms since 1970. */
+  readonly nextRenewal: number;
+  readonly renewals: { readonly done: number; readonly failed: number };
+  /** Why the last one failed, and since when they do, ms since 1970; absent where it did not. */
+  readonly failing?: { readonly since: number; readonly error: string };
+}
+
+/** At two thirds of its life, as smallstep has it; a third is left for an authority that is down. */
+const RENEW_AT = 2 / 3;
+/** Of its life, to either side, so that workloads that were started together do not renew together. */
+const JITTER = 1 / 20;
+/** Between two attempts. */
+const RETRY = { baseMs: 1000, maxMs: 60_000 };
+/** A new issuer: all are to renew, and not all at once, ms and as a part of a life. */
+const SPREAD = { mostMs: 5 * 60_000, ofLife: 1 / 12 };
+/** The authority keeps a question for so long, s; on the way nobody forgets a silent connection as soon. */
+const WAIT_S = 25;
+/** An answer that says nothing new, sooner than it was to come: not asked again at once, ms. */
+const LEAST_INTERVAL_MS = 1000;
+/** Of failures that go on, one line for so many. */
+const REPEAT_EVERY = 10;
+/** Asking again will not help. */
+const FINAL: ReadonlySet<string | undefined> = new Set([
+  'token-spent',
+  'token-expired',
+  'token-unknown',
+  'revoked',
+  'bad-request',
+]);
+
+interface State {
+  readonly kept: KeptIdentity;
+  readonly bundle: string;
+}
+
+export class Renewer {
+  readonly #options: RenewerOptions;
+  readonly #stopped = new AbortController();
+  #state: State | undefined;
+  #dueAt = 0;
+  #timer: Timer | undefined;
+  #renewing = false;
+  #failures = 0;
+  #failing: { readonly since: number; readonly error: string } | undefined;
+  #counts = { done: 0, failed: 0 };
+
+  constructor(options: RenewerOptions) {
+    this.#options = options;
+  }
+
+  get status(): RenewerStatus {
+    return {
+      authority: this.#options.client.address,
+      nextRenewal: this.#dueAt,
+      renewals: { ...this.#counts },
+      ...(this.#failing && { failing: this.#failing }),
+    };
+  }
+
+  /**
+   * Resolves when there is an identity in the folder: at once where there was one, however old, or when the authority has
+   * given the first. From then on it is kept fresh until `stop`.
+   * @param withinMs rejects with what stands in the way, where there is none by then
+   */
+  async start(withinMs: number): Promise<void> {
+    this.#state = await this.#fromDisk();
+    if (this.#state === undefined) await this.#joinWithin(withinMs);
+    this.#schedule();
+    void this.#followTrust();
+  }
+
+  /** Idempotent. */
+  stop(): void {
+    this.#stopped.abort();
+    this.#timer?.cancel();
+    this.#options.client.close();
+  }
+
+  async #fromDisk(): Promise<State | undefined> {
+    const { directory, tokenFile, say } = this.#options;
+    try {
+      return await loadKept(directory);
+    } catch (error) {
+      if (tokenFile === undefined) throw error;
+      say('error', `${describeError(error)}; joining anew with the token in ${tokenFile}`);
+      return undefined;
+    }
+  }
+
+  async #joinWithin(withinMs: number): Promise<void> {
+    const { clock, random, say } = this.#options;
+    const deadline = clock.now() + withinMs;
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await this.#join();
+      } catch (error) {
+        const waitMs = this.#waitAfter(error, failures, random());
+        const isFinal = !(error instanceof CaRefusal) || FINAL.has(error.refusal);
+        if (isFinal || clock.now() + waitMs > deadline || this.#stopped.signal.aborted) throw error;
+        if (failures === 1) say('warn', `no identity yet: ${describeError(error)}; trying again`);
+        await sleep(clock, waitMs, this.#stopped.signal);
+      }
+    }
+  }
+
+  async #join(): Promise<void> {
+    const { client, directory, tokenFile, clock, say } = this.#options;
+    const got = await join({ client, directory, tokenFile, now: clock.wall() }, this.#stopped.signal);
+    await this.#adopt(got.kept, got.trust);
+    say('info', `${formatSpiffeId(got.kept.identity)} has joined: its certificate is valid for ${this.#left()}`);
+  }
+
+  #schedule(): void {
+    const { kept } = this.#current;
+    const life = kept.notAfter - kept.notBefore;
+    const jitter = (2 * this.#options.random() - 1) * JITTER;
+    this.#renewAt(kept.notBefore + life * (RENEW_AT + jitter));
+  }
+
+  #renewAt(moment: number): void {
+    const { clock } = this.#options;
+    this.#dueAt = moment;
+    this.#timer?.cancel();
+    if (this.#stopped.signal.aborted) return;
+    this.#timer = clock.after(Math.max(0, moment - clock.wall()), () => {
+      // The wall clock may have been set back, and a timer fires at the latest after some weeks.
+      if (clock.wall() < this.#dueAt) this.#renewAt(this.#dueAt);
+      else void this.#renew();
+    });
+  }
+
+  async #renew(): Promise<void> {
+    if (this.#renewing) return;
+    this.#renewing = true;
+    const { client, say } = this.#options;
+    const { kept, bundle } = this.#current;
+    try {
+      const got = await renew({ client, kept, bundle }, this.#stopped.signal);
+      await this.#adopt(got.kept, got.trust);
+      this.#counts.done += 1;
+      if (this.#failing)
+        say('info', `the certificate of ${formatSpiffeId(kept.identity)} is renewed at last: ${this.#left()}`);
+      this.#failures = 0;
+      this.#failing = undefined;
+      this.#schedule();
+    } catch (error) {
+      if (!this.#stopped.signal.aborted) await this.#failed(error);
+    } finally {
+      this.#renewing = false;
+    }
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    const { clock, random, say } = this.#options;
+    const words = describeError(error);
+    this.#counts.failed += 1;
+    this.#failures += 1;
+    const isNews = this.#failing?.error !== words || this.#failures % REPEAT_EVERY === 0;
+    this.#failing = { since: this.#failing?.since ?? clock.wall(), error: words };
+    if (error instanceof CaRefusal && error.refusal === 'unauthorized' && (await this.#joinAgain())) return;
+    if (isNews)
+      say('warn', `the certificate is not renewed: ${words}; it is valid for ${this.#left()}, and it is tried again`);
+    this.#renewAt(clock.wall() + this.#waitAfter(error, this.#failures, random()));
+  }
+
+  /** The authority does not know this workload any more. Somebody may have put a new token there. */
+  async #joinAgain(): Promise<boolean> {
+    if (this.#options.tokenFile === undefined) return false;
+    try {
+      await this.#join();
+      this.#failures = 0;
+      this.#failing = undefined;
+      this.#schedule();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #followTrust(): Promise<void> {
+    const { client, clock, random, say } = this.#options;
+    const { signal } = this.#stopped;
+    let version: string | undefined;
+    let failures = 0;
+    while (!signal.aborted) {
+      const { kept, bundle } = this.#current;
+      const askedAt = clock.now();
+      try {
+        const trust = await client.trust({ trustDomain: kept.identity.trustDomain, bundle }, version, WAIT_S, signal);
+        const isNew = trust.version !== version;
+        if (isNew) await this.#adoptTrust(trust);
+        version = trust.version;
+        failures = 0;
+        if (!isNew && clock.now() - askedAt < LEAST_INTERVAL_MS) await sleep(clock, LEAST_INTERVAL_MS, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        failures += 1;
+        if (failures % REPEAT_EVERY === 1)
+          say('warn', `whom to trust cannot be followed: ${describeError(error)}; trying again`);
+        await sleep(clock, this.#waitAfter(error, failures, random()), signal);
+      }
+    }
+  }
+
+  async #adopt(kept: KeptIdentity, trust: Trust): Promise<void> {
+    const { directory } = this.#options;
+    checkBundle(trust);
+    await saveTrust(directory, trust);
+    await saveIdentity(directory, kept);
+    this.#state = { kept, bundle: trust.bundle };
+  }
+
+  async #adoptTrust(trust: Trust): Promise<void> {
+    const { directory, clock, random } = this.#options;
+    checkBundle(trust);
+    await saveTrust(directory, trust);
+    const { kept } = this.#current;
+    this.#state = { kept, bundle: trust.bundle };
+    if (trust.issuer === kept.issuer) return;
+    const spread = Math.min(SPREAD.mostMs, (kept.notAfter - kept.notBefore) * SPREAD.ofLife);
+    this.#renewAt(Math.min(this.#dueAt, clock.wall() + random() * spread));
+  }
+
+  #waitAfter(error: unknown, failures: number, random: number): number {
+    const wanted = error instanceof CaRefusal ? (error.retryAfterMs ?? 0) : 0;
+    return Math.max(wanted, backoffMs(failures, RETRY, random));
+  }
+
+  get #current(): State {
+    if (this.#state === undefined) throw new Error('unreachable: it has started, so there is an identity');
+    return this.#state;
+  }
+
+  #left(): string {
+    const ms = this.#current.kept.notAfter - this.#options.clock.wall();
+    return ms > 0 ? formatDuration(Math.round(ms / 1000) * 1000) : 'no longer';
+  }
+}
