@@ -11,12 +11,12 @@ import { formatDuration } from './core/units.js';
 import { VERSION } from './core/version.js';
 import { createSource } from './discovery/create.js';
 import { FollowedService, type PreparedSources } from './discovery/followed-service.js';
-import { FollowedIdentity } from './followed-identity.js';
 import { LiveConnections } from './l4/live.js';
 import { abortOwned, bindShared } from './l4/native/bind.js';
 import { nativeSupport } from './l4/native/support.js';
 import { defaultMaxMemory } from './l4/resources.js';
 import { type Identity, NOBODY } from './pki/identity-files.js';
+import { ProxyIdentity } from './proxy-identity.js';
 import type { Log } from './telemetry/logger.js';
 import { PauseLog } from './telemetry/pause-log.js';
 import type { ConnectionRecord } from './telemetry/record.js';
@@ -103,8 +103,7 @@ class App implements RunningProxy {
   readonly #reloads = { applied: 0, refused: 0 };
   #refused: { readonly at: number; readonly error: string } | undefined;
   #services = new Map<string, FollowedService>();
-  #identity: FollowedIdentity | undefined;
-  #identities = 0;
+  readonly #identity: ProxyIdentity;
   #admin: AdminServer | undefined;
   #readiness: Readiness = { kind: 'starting', reason: 'the listeners are not bound yet' };
   #reloading: Promise<void> = Promise.resolve();
@@ -128,6 +127,11 @@ class App implements RunningProxy {
     });
     this.#engine = engineOf(config, options);
     this.#plane = this.#createPlane(options);
+    this.#identity = new ProxyIdentity({
+      clock,
+      onChange: (identity) => this.#plane.identify(identity),
+      say: (level, message) => log.logger[level](message),
+    });
     this.closed = new Promise((resolve) => {
       this.#markClosed = resolve;
     });
@@ -225,7 +229,7 @@ class App implements RunningProxy {
   /** First all that can fail: names resolved, listeners bound. Then, without a step that can fail, the swap. */
   async #apply(config: Config): Promise<void> {
     const askedDifferently = JSON.stringify(config.dns) !== JSON.stringify(this.#config.dns);
-    const identity = await this.#prepareIdentity(config);
+    const identity = await this.#identity.prepare(config.identity);
     const services = new Map<string, FollowedService>();
     const sources = new Map<string, PreparedSources>();
     try {
@@ -239,7 +243,7 @@ class App implements RunningProxy {
       );
       const failed = outcomes.find((outcome) => outcome.status === 'rejected');
       if (failed) throw failed.reason;
-      const plane = await this.#plane.prepare(setupOf(config, sources, identity?.identity ?? NOBODY));
+      const plane = await this.#plane.prepare(setupOf(config, sources, identity.identity));
       if (this.#draining) {
         await plane.discard();
         throw drainingError();
@@ -249,41 +253,16 @@ class App implements RunningProxy {
       for (const prepared of sources.values()) prepared.commit();
       for (const [name, service] of this.#services) if (!services.has(name)) service.stop();
       this.#services = services;
-      await Promise.all([committed, this.#adoptIdentity(identity)]);
+      await Promise.all([committed, identity.commit()]);
     } catch (error) {
       for (const prepared of sources.values()) prepared.discard();
+      identity.discard();
       throw error;
     }
     this.#config = config;
     this.#log.logger.level = config.log.level;
     this.#version += 1;
     this.#appliedAt = this.#clock.wall();
-  }
-
-  /** The one there is where the files are the same, or another, or none. Rejects where they cannot be used. */
-  async #prepareIdentity({ identity: files }: Config): Promise<FollowedIdentity | undefined> {
-    if (files.certificate === undefined && files.bundle === undefined) return undefined;
-    if (this.#identity !== undefined && JSON.stringify(this.#identity.files) === JSON.stringify(files)) {
-      return this.#identity;
-    }
-    return FollowedIdentity.load({
-      files,
-      clock: this.#clock,
-      nextVersion: () => {
-        this.#identities += 1;
-        return this.#identities;
-      },
-      onChange: (identity) => this.#plane.identify(identity),
-      say: (level, message) => this.#log.logger[level](message),
-    });
-  }
-
-  async #adoptIdentity(identity: FollowedIdentity | undefined): Promise<void> {
-    const before = this.#identity;
-    if (identity === before) return;
-    before?.stop();
-    this.#identity = identity;
-    await identity?.follow();
   }
 
   #createPlane({ workerEntry }: ProxyOptions): Plane {
@@ -383,7 +362,7 @@ class App implements RunningProxy {
   }
 
   #status(): ProxyStatus {
-    const identity = this.#identity?.status;
+    const identity = this.#identity.status;
     return {
       engine: this.engine,
       config: {
@@ -405,7 +384,7 @@ class App implements RunningProxy {
   async #shut(): Promise<void> {
     await this.#plane.close();
     for (const service of this.#services.values()) service.stop();
-    this.#identity?.stop();
+    this.#identity.stop();
     this.#asking?.cancel();
     await this.#admin?.close();
     this.#markClosed();

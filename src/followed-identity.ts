@@ -61,9 +61,9 @@ export class FollowedIdentity {
   async follow(): Promise<void> {
     for (const warning of this.#loaded.warnings) this.#options.say('warn', warning);
     this.#watchExpiry();
-    const paths = Object.values(this.#options.files).filter((path) => path !== undefined);
+    const paths = new Set(Object.values(this.#options.files).filter((path) => path !== undefined));
     this.#watches = await Promise.all(
-      paths.map((path) => watchFile(path, () => void this.#reload(true), { clock: this.#options.clock })),
+      [...paths].map((path) => watchFile(path, () => void this.#reload(true), { clock: this.#options.clock })),
     );
     if (this.#stopped) this.stop();
   }

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import * as init from './ca/init.js';
 import * as inspect from './ca/inspect.js';
 import * as issue from './ca/issue.js';
+import * as join from './ca/join.js';
 import * as revoke from './ca/revoke.js';
 import * as rotate from './ca/rotate.js';
 import * as serve from './ca/serve.js';
@@ -26,5 +27,5 @@ export function register(program: Command): void {
     .summary('the certificate authority of the mesh')
     .description('Makes and runs the authority that gives workloads their short-lived identities.')
     .addHelpText('after', EXAMPLES);
-  for (const command of [init, serve, token, issue, status, inspect, rotate, revoke]) command.register(ca);
+  for (const command of [init, serve, token, join, issue, status, inspect, rotate, revoke]) command.register(ca);
 }

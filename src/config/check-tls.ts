@@ -4,13 +4,14 @@ import type { Problem } from './problems.js';
 import type { ParsedInput } from './schema.js';
 import { show } from './show.js';
 
-type FileKey = keyof ParsedInput['identity'];
+type FileKey = Exclude<keyof ParsedInput['identity'], 'ca'>;
 type Listener = ParsedInput['listeners'][string];
 type Service = ParsedInput['services'][string];
 
 export function checkTls({ identity, listeners, services }: ParsedInput): Problem[] {
   return [
     ...halves(identity),
+    ...both(identity),
     ...Object.entries(listeners).flatMap(([name, listener]) => accepting(['listeners', name], listener, identity)),
     ...Object.entries(services).flatMap(([name, service]) => dialling(['services', name], service, identity)),
   ];
@@ -20,6 +21,16 @@ function halves({ certificate, key }: ParsedInput['identity']): Problem[] {
   if ((certificate === undefined) === (key === undefined)) return [];
   const [there, lacking] = key === undefined ? ['certificate', 'key'] : ['key', 'certificate'];
   return [problem(['identity', there], `is of no use without identity.${lacking}`)];
+}
+
+function both({ ca, certificate, key, bundle }: ParsedInput['identity']): Problem[] {
+  if (ca === undefined || (certificate ?? key ?? bundle) === undefined) return [];
+  return [
+    problem(
+      ['identity', 'ca'],
+      'gives this proxy its certificate, key and bundle: leave out the files (--tls-…), or this',
+    ),
+  ];
 }
 
 function accepting(path: Path, listener: Listener, identity: ParsedInput['identity']): Problem[] {
@@ -63,10 +74,11 @@ function lackingFiles(
   keys: readonly FileKey[],
   identity: ParsedInput['identity'],
 ): Problem[] {
-  const lacking = keys.filter((key) => identity[key] === undefined);
+  const lacking = identity.ca === undefined ? keys.filter((key) => identity[key] === undefined) : [];
   if (lacking.length === 0) return [];
   const flags = lacking.map((key) => `--tls-${key}`).join(', ');
-  return [problem(path, `${show(mode)} needs files that identity does not name: ${lacking.join(', ')} (${flags})`)];
+  const message = `${show(mode)} needs files that identity does not name: ${lacking.join(', ')} (${flags}, or --ca)`;
+  return [problem(path, message)];
 }
 
 function problem(path: Path, message: string): Problem {

@@ -14,7 +14,7 @@ import { show } from './show.js';
 
 export interface FlagSpec {
   /** How its value is called in the help; absent where it takes none. */
-  readonly value?: 'address' | 'duration' | 'size' | 'number' | 'mode' | 'file' | 'name' | 'spiffe-id';
+  readonly value?: 'address' | 'duration' | 'size' | 'number' | 'mode' | 'file' | 'folder' | 'name' | 'spiffe-id';
   readonly group: 'Main options' | 'Clients' | 'Upstreams' | 'TLS' | 'Limits' | 'Name resolution' | 'Process';
   /** What it sets. */
   readonly path: Path;
@@ -50,6 +50,9 @@ export const FLAGS = {
   '--tls-certificate': { value: 'file', group: 'TLS', path: ['identity', 'certificate'] },
   '--tls-key': { value: 'file', group: 'TLS', path: ['identity', 'key'] },
   '--tls-bundle': { value: 'file', group: 'TLS', path: ['identity', 'bundle'] },
+  '--ca': { value: 'address', group: 'TLS', path: ['identity', 'ca', 'addresses'], repeats: true },
+  '--token-file': { value: 'file', group: 'TLS', path: ['identity', 'ca', 'tokenFile'] },
+  '--identity-dir': { value: 'folder', group: 'TLS', path: ['identity', 'ca', 'directory'] },
   '--client-identity': {
     value: 'spiffe-id',
     group: 'TLS',
@@ -175,7 +178,7 @@ function refuseBadValues(settings: readonly Setting[], origins: Origins): void {
   throw new MeshproxyError(areAddresses ? 'bad-address' : 'usage', listed(lines));
 }
 
-const ADDRESS_FLAGS: ReadonlySet<FlagName | undefined> = new Set(['--listen', '--upstream', '--admin']);
+const ADDRESS_FLAGS: ReadonlySet<FlagName | undefined> = new Set(['--listen', '--upstream', '--admin', '--ca']);
 
 function refuseTakenNames(settings: readonly Setting[], raw: unknown, file: string): void {
   for (const { flag, path } of settings) {

@@ -15,7 +15,7 @@ export function redact(config: Config): ConfigInput {
     admin: config.admin === 'off' ? 'off' : formatAddress(config.admin),
     engine: config.engine,
     ...(config.workers === undefined ? {} : { workers: config.workers }),
-    identity: { ...config.identity },
+    identity: redactIdentity(config.identity),
     drainTimeout: formatDuration(config.drainTimeout),
     accessLog: config.accessLog,
     log: { ...config.log },
@@ -31,6 +31,15 @@ export function redact(config: Config): ConfigInput {
       maxTtl: formatDuration(dns.maxTtl),
       fallbackTtl: formatDuration(dns.fallbackTtl),
     },
+  };
+}
+
+/** The token is in a file of its own, which is only named. */
+function redactIdentity({ ca, ...files }: Config['identity']): NonNullable<ConfigInput['identity']> {
+  if (ca === undefined) return files;
+  return {
+    ...files,
+    ca: { ...ca, addresses: ca.addresses.map(formatAddress), joinTimeout: formatDuration(ca.joinTimeout) },
   };
 }
 

@@ -27,6 +27,8 @@ export const DEFAULTS = {
   proxyProtocolTimeout: '5s',
   /** A handshake is two round trips and a signature; this is for a client on a bad line, with packets lost. */
   tlsHandshakeTimeout: '10s',
+  /** Longer than an authority takes to restart; whoever runs the proxy starts it again after that. */
+  joinTimeout: '30s',
   /** As HAProxy's and Docker's users are used to; Kubernetes kills at 30 s as well. */
   drainTimeout: '30s',
   /** One Node read at most; the bound on bytes in flight per direction is about two of these beside the kernel's. */
@@ -182,6 +184,26 @@ export const configSchema = z
           .describe(
             'PEM file: the roots that certificates of others must lead to. Without it tlsDial originate trusts the public authorities that Node knows.',
           ),
+        ca: z
+          .strictObject({
+            addresses: z
+              .array(upstream)
+              .min(1, 'an authority has at least one address')
+              .describe('Where the authority is served (meshproxy ca serve); several are asked in turn.'),
+            tokenFile: path
+              .optional()
+              .describe(
+                'The join token for the first certificate (meshproxy ca token). Not read where there is an identity.',
+              ),
+            directory: path
+              .default('identity')
+              .describe('The folder that the identity is kept in, so that it outlives a restart.'),
+            joinTimeout: duration({ min: 1 })
+              .prefault(DEFAULTS.joinTimeout)
+              .describe('How long to try to get the first certificate before giving up.'),
+          })
+          .optional()
+          .describe('The authority that gives this proxy its certificates and renews them, in place of files.'),
       })
       .prefault({})
       .describe(

@@ -18,4 +18,17 @@ export const identityMetrics: readonly MetricSpec[] = [
     read: ({ status: { identity } }) =>
       identity === undefined ? [] : [[{ identity: identity.name }, identity.refused === undefined ? 0 : 1]],
   },
+  {
+    name: 'meshproxy_certificate_renewals_total',
+    type: 'counter',
+    labels: ['identity', 'outcome'],
+    help: 'Renewals of the certificate of this proxy by the authority, by what became of them.',
+    read: ({ status: { identity } }) =>
+      identity?.renewer === undefined
+        ? []
+        : Object.entries(identity.renewer.renewals).map(([outcome, count]) => [
+            { identity: identity.name, outcome },
+            count,
+          ]),
+  },
 ];

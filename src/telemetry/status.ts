@@ -51,7 +51,20 @@ export interface EngineStatus {
 }
 
 /** The certificate by which others know this proxy. */
+/** How the authority's certificates are renewed. */
+export interface RenewalStatus {
+  /** The authority that is asked next. */
+  readonly authority: string;
+  /** ms since 1970. */
+  readonly nextRenewal: number;
+  readonly renewals: { readonly done: number; readonly failed: number };
+  /** Why the last one failed, and since when they do, ms since 1970; absent where it did not. */
+  readonly failing?: { readonly since: number; readonly error: string };
+}
+
 export interface IdentityStatus {
+  /** Absent where files are followed that somebody else keeps. */
+  readonly renewer?: RenewalStatus;
   /** Counts up with every other one that was put in force. */
   readonly version: number;
   /** Its SPIFFE ID, or else its subject. */
