@@ -11,7 +11,7 @@ type Service = ParsedInput['services'][string];
 export function checkTls({ identity, listeners, services }: ParsedInput): Problem[] {
   return [
     ...halves(identity),
-    ...both(identity),
+    ...authority(identity),
     ...Object.entries(listeners).flatMap(([name, listener]) => accepting(['listeners', name], listener, identity)),
     ...Object.entries(services).flatMap(([name, service]) => dialling(['services', name], service, identity)),
   ];
@@ -23,8 +23,15 @@ function halves({ certificate, key }: ParsedInput['identity']): Problem[] {
   return [problem(['identity', there], `is of no use without identity.${lacking}`)];
 }
 
-function both({ ca, certificate, key, bundle }: ParsedInput['identity']): Problem[] {
-  if (ca === undefined || (certificate ?? key ?? bundle) === undefined) return [];
+function authority({ ca, certificate, key, bundle }: ParsedInput['identity']): Problem[] {
+  if (ca === undefined) return [];
+  if (ca.addresses.length === 0) {
+    const at = ca.tokenFile === undefined ? 'directory' : 'tokenFile';
+    return [
+      problem(['identity', 'ca', at], 'is of no use without the address of an authority (identity.ca.addresses, --ca)'),
+    ];
+  }
+  if ((certificate ?? key ?? bundle) === undefined) return [];
   return [
     problem(
       ['identity', 'ca'],

@@ -188,7 +188,7 @@ export const configSchema = z
           .strictObject({
             addresses: z
               .array(upstream)
-              .min(1, 'an authority has at least one address')
+              .default([])
               .describe('Where the authority is served (meshproxy ca serve); several are asked in turn.'),
             tokenFile: path
               .optional()

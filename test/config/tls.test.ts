@@ -30,7 +30,7 @@ test.each<[string, Parts, RegExp]>([
   [
     'TLS with clients, and nobody to be',
     { listener: { tlsAccept: 'terminate' } },
-    /tlsAccept: "terminate" needs files .*: certificate, key \(--tls-certificate, --tls-key\)/,
+    /tlsAccept: "terminate" needs files .*: certificate, key \(--tls-certificate, --tls-key, or --ca\)/,
   ],
   [
     'clients to be verified, by nothing',
@@ -71,6 +71,16 @@ test.each<[string, Parts, RegExp]>([
     'a unix socket, which has no host',
     { service: { tlsDial: 'originate' }, upstreams: ['unix:/run/a'] },
     /"originate" needs serverName/,
+  ],
+  [
+    'an authority and files',
+    { identity: { ...FILES, ca: { addresses: ['127.0.0.1:8443'] } } },
+    /identity\.ca: gives this proxy its certificate, key and bundle: leave out the files/,
+  ],
+  [
+    'a token and no authority to show it to',
+    { identity: { ca: { tokenFile: 'web.token' } } },
+    /identity\.ca\.tokenFile: is of no use without the address of an authority/,
   ],
   [
     'nobody let in',

@@ -40,7 +40,12 @@ export function statusOf(differences: Partial<ProxyStatus> = {}): ProxyStatus {
   return {
     engine: { name: 'streams', workers: 1, deaths: 0 },
     config: { version: 1, appliedAt: Date.UTC(2026, 0, 1), reloads: { applied: 0, refused: 0 } },
-    identity: { version: 1, name: 'spiffe://example.org/ns/default/sa/web', notAfter: Date.UTC(2026, 0, 2) },
+    identity: {
+      version: 1,
+      name: 'spiffe://example.org/ns/default/sa/web',
+      notAfter: Date.UTC(2026, 0, 2),
+      renewer: { authority: '127.0.0.1:8443', nextRenewal: Date.UTC(2026, 0, 1), renewals: { done: 3, failed: 1 } },
+    },
     listeners: [{ name: 'web', address: '127.0.0.1:8080', service: 'web', paused: false }],
     services: [
       {
