@@ -13,7 +13,7 @@ import { Outbox, refusalAnswer } from './service-answers.js';
 import { type ApiOptions, ServiceApi } from './service-api.js';
 import { Connections } from './service-connections.js';
 import { type Credential, ServiceCredential } from './service-credential.js';
-import { type Refusal, refusal } from './service-requests.js';
+import { refusal } from './service-requests.js';
 
 export interface ServiceOptions extends Omit<ApiOptions, 'maxWaiters'> {
   readonly address: Address;
@@ -97,14 +97,14 @@ export class CaService {
     this.#connections = new Connections(this.#server, maxConnections, turnedAway);
     this.#server.on('request', (request, response) => void this.#handle(request, response));
     this.#server.on('clientError', (error, socket) => {
-      // Also called for handshakes that have failed: then nothing can be written any more.
+      // Also called for handshakes that have failed; those are ended below.
       if (!socket.writable) return void socket.destroy();
-      const answer = rawRefusal(refusal('bad-request', `this is no HTTP request: ${error.message}`));
-      socket.end(answer, () => socket.destroy());
+      socket.end(rawRefusal(requestWords(error)), () => socket.destroy());
     });
     this.#server.on('tlsClientError', (error, socket) => {
       // Who goes away in the middle of its handshake is a probe, or one whom we turned away.
       if (errnoOf(error) !== 'ECONNRESET') turnedAway(addressOf(socket), handshakeWords(error));
+      socket.destroy();
     });
     this.#unsubscribe = authority.onTrust(() => {
       this.#server.setSecureContext(this.#context());
@@ -229,9 +229,14 @@ function handshakeWords(error: Error): string {
   return HANDSHAKE_WORDS[errnoOf(error) ?? ''] ?? describeError(error);
 }
 
+function requestWords(error: Error): string {
+  if (errnoOf(error) === 'ERR_HTTP_REQUEST_TIMEOUT') return 'the request took too long to arrive';
+  return `this is no HTTP request: ${error.message}`;
+}
+
 /** For a connection on which there is no request to answer. */
-function rawRefusal(refused: Refusal): string {
-  const { status, body, contentType } = refusalAnswer(refused);
+function rawRefusal(why: string): string {
+  const { status, body, contentType } = refusalAnswer(refusal('bad-request', why));
   const lines = [`HTTP/1.1 ${status} Bad Request`, `content-type: ${contentType}`, `content-length: ${body.length}`];
   return `${[...lines, 'connection: close'].join('\r\n')}\r\n\r\n${body}`;
 }
