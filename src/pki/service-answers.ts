@@ -56,11 +56,18 @@ export class Outbox {
   async send(response: ServerResponse, { status, contentType, body, headers }: Answer): Promise<void> {
     const bytes = Math.min(body.length, MAX_BYTES);
     while (this.#free < bytes) await new Promise<void>((resolve) => this.#line.push(resolve));
-    if (response.destroyed) return this.#wakeNext();
+    const { socket } = response.req;
+    if (socket.destroyed) return this.#wakeNext();
     this.#free -= bytes;
-    const timer = this.#clock.after(ANSWER_MS, () => response.destroy());
+    const timer = this.#clock.after(ANSWER_MS, () => socket.destroy());
     await new Promise<void>((resolve) => {
-      response.once('close', resolve);
+      const done = (): void => {
+        socket.off('close', done);
+        resolve();
+      };
+      response.once('close', done);
+      // An answer whose turn has not come does not notice the end of its connection.
+      socket.once('close', done);
       response.writeHead(status, {
         'content-type': contentType,
         'content-length': body.length,

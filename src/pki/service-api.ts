@@ -1,6 +1,7 @@
 /** What each path of the service answers. */
 import type { X509Certificate } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { unmapped } from '../core/address.js';
 import { Canceller } from '../core/cancel.js';
@@ -76,15 +77,15 @@ export class ServiceApi {
    * @param address of the client, for the log
    * Rejects where the client is gone before the end of its request, or for a bug.
    */
-  async answer(request: IncomingMessage, response: ServerResponse, address: string): Promise<Answer> {
-    const result = await this.#result(request, response, address);
+  async answer(request: IncomingMessage, address: string): Promise<Answer> {
+    const result = await this.#result(request, address);
     if (!('kind' in result)) return result;
     const { code, error: why, identity } = result;
     this.#options.onEvent({ kind: 'refused', address, code, why, identity });
     return refusalAnswer(result);
   }
 
-  async #result(request: IncomingMessage, response: ServerResponse, address: string): Promise<Answer | Refusal> {
+  async #result(request: IncomingMessage, address: string): Promise<Answer | Refusal> {
     const target = readTarget(request.method, request.url);
     switch (target.kind) {
       case 'refused':
@@ -96,7 +97,7 @@ export class ServiceApi {
         return textAnswer(text, contentType);
       }
       case 'trust':
-        return this.#trustAnswer(target, request, response);
+        return this.#trustAnswer(target, request);
       case 'certificate':
         return this.#certificateAnswer(request, address);
     }
@@ -105,12 +106,9 @@ export class ServiceApi {
   async #trustAnswer(
     { after, waitMs }: Target & { kind: 'trust' },
     { socket }: IncomingMessage,
-    response: ServerResponse,
   ): Promise<Answer | Refusal> {
     if (after === this.#options.authority.trust.version && waitMs > 0 && this.#waits) {
-      const gone = new Canceller();
-      response.once('close', () => gone.abort());
-      const waited = this.#waiters.wait(sourceIn(socket), waitMs, gone);
+      const waited = this.#wait(socket, waitMs);
       if (waited === undefined) {
         const retryAfterMs = Math.ceil(NO_WAIT_RETRY_MS * (1 + Math.random() / 2));
         return refusal('busy', 'as many as may are waiting already', { retryAfterMs });
@@ -121,6 +119,15 @@ export class ServiceApi {
     // Made once for the thousands who ask for the same.
     if (this.#trust?.version !== trust.version) this.#trust = { version: trust.version, answer: jsonAnswer(trust) };
     return this.#trust.answer;
+  }
+
+  #wait(socket: Socket, waitMs: number): Promise<void> | undefined {
+    const gone = new Canceller();
+    const leave = (): void => gone.abort();
+    socket.once('close', leave);
+    const waited = this.#waiters.wait(sourceIn(socket), waitMs, gone);
+    if (waited === undefined) socket.off('close', leave);
+    return waited?.finally(() => socket.off('close', leave));
   }
 
   async #certificateAnswer(request: IncomingMessage, address: string): Promise<Answer | Refusal> {
@@ -156,10 +163,10 @@ export class ServiceApi {
   }
 }
 
-function leafOf(socket: IncomingMessage['socket']): X509Certificate | undefined {
+function leafOf(socket: Socket): X509Certificate | undefined {
   return socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
 }
 
-function sourceIn({ remoteAddress }: IncomingMessage['socket']): string {
+function sourceIn({ remoteAddress }: Socket): string {
   return sourceOf(unmapped(remoteAddress ?? ''));
 }

@@ -16,7 +16,7 @@ export interface Credential {
 }
 
 export interface CredentialOptions {
-  readonly authority: Authority;
+  readonly authority: Pick<Authority, 'trust' | 'onTrust' | 'issueOwn'>;
   readonly lifetimeMs: number;
   readonly clock: Clock;
   /** Between 0 and 1. */

@@ -38,6 +38,8 @@ const REQUEST_MS = 20_000;
 const CHECK_MS = 1000;
 /** Between two requests, ms: renewers keep one connection, and are back with each change of the trust. */
 const KEEP_ALIVE_MS = 5 * 60_000;
+/** Nobody sends requests ahead of their answers, but one may arrive before the answer's end is noticed here. */
+const MAX_PIPELINED = 4;
 /** Of all connections, those that may wait; the others can do what has to be done at once. */
 const WAITING_SHARE = 0.9;
 
@@ -48,7 +50,8 @@ export class CaService {
   readonly #api: ServiceApi;
   readonly #outbox: Outbox;
   readonly #connections: Connections;
-  readonly #underWay = new WeakSet<object>();
+  /** Requests of each connection. */
+  readonly #underWay = new WeakMap<object, number>();
   readonly #unsubscribe: () => void;
   #draining = false;
   #address: Address;
@@ -171,22 +174,22 @@ export class CaService {
   /** Answers one request; never throws, whatever it asks and whatever goes wrong. */
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request;
-    // Nobody pipelines but who wants to have more under way than one connection may.
-    if (this.#underWay.has(socket)) return void socket.destroy();
-    this.#underWay.add(socket);
+    const underWay = this.#underWay.get(socket) ?? 0;
+    if (underWay >= MAX_PIPELINED) return void socket.destroy();
+    this.#underWay.set(socket, underWay + 1);
     request.on('error', () => {});
     response.on('error', () => {});
     const address = addressOf(socket);
     try {
-      const answer = await this.#api.answer(request, response, address);
+      const answer = await this.#api.answer(request, address);
       if (this.#draining || !request.complete) response.setHeader('connection', 'close');
       await this.#outbox.send(response, answer);
     } catch (error) {
       // A client that is gone in the middle of its request is nobody's fault.
-      if (!response.destroyed) this.#options.onEvent({ kind: 'failed', what: `answering ${address}`, error });
-      response.destroy();
+      if (!socket.destroyed) this.#options.onEvent({ kind: 'failed', what: `answering ${address}`, error });
+      socket.destroy();
     } finally {
-      this.#underWay.delete(socket);
+      this.#underWay.set(socket, (this.#underWay.get(socket) ?? 1) - 1);
     }
   }
 }

@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { Agent } from 'node:https';
 import net from 'node:net';
 import tls from 'node:tls';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Clock, systemClock } from '../../src/core/clock.js';
+import { MeshproxyError } from '../../src/core/errors.js';
 import { CaService, type ServiceOptions } from '../../src/pki/service.js';
 import type { ServiceEvent } from '../../src/pki/service-events.js';
 import {
@@ -322,7 +323,7 @@ describe('a hostile client', () => {
     socket.write(wait.repeat(100));
     socket.resume();
     await once(socket, 'close');
-    expect(service.status.waiters).toBe(0);
+    await expect.poll(() => service.status.waiters).toBe(0);
   });
 
   it('resumes no session: its certificate is proved on each connection', async () => {
@@ -343,6 +344,20 @@ describe('a hostile client', () => {
 });
 
 describe('the service', () => {
+  it('says that it is busy where the authority cannot issue, and tells only its own log why', async () => {
+    const { authority, tokens, address, roots, events } = await serve();
+    const [token, csr] = [await newToken(authority, tokens), newCsr()];
+    const issue = vi.spyOn(authority, 'issue').mockRejectedValue(new MeshproxyError('file', '/secret/disk is full'));
+    const answer = await askCertificate(address, roots, { token, csr });
+    expect(answer).toMatchObject({ status: 503, body: { code: 'busy' } });
+    expect(answer.text).not.toContain('/secret');
+    expect(answer.body.retryAfterMs).toBeGreaterThanOrEqual(15_000);
+    expect(events.at(0)).toMatchObject({ kind: 'failed', error: { message: '/secret/disk is full' } });
+    // The token is not lost.
+    issue.mockRestore();
+    expect((await askCertificate(address, roots, { token, csr })).status).toBe(200);
+  });
+
   it('renews its own certificate for later connections, and none that is open is touched', async () => {
     let ahead = 0;
     const clock = shiftedClock(() => ahead);
