@@ -83,14 +83,16 @@ export class FollowedIdentity {
       const loaded = await loadIdentity(files);
       if (this.#stopped) return;
       this.#refused = undefined;
-      const same = loaded.roots === this.#loaded.roots && sameCredential(loaded, this.#loaded);
-      if (same) return;
+      const sameTrust = loaded.roots === this.#loaded.roots && sameRevoked(loaded, this.#loaded);
+      const same = sameCredential(loaded, this.#loaded);
+      if (same && sameTrust) return;
       const problem = this.#worse(loaded);
       if (problem !== undefined) throw new Error(problem);
       this.#loaded = loaded;
       this.#identity = this.#make(loaded);
       for (const warning of loaded.warnings) say('warn', warning);
-      say('info', `${this.#describe()} holds for new connections; what is open stays as it is`);
+      if (!same) say('info', `${this.#describe()} holds for new connections; what is open stays as it is`);
+      if (!sameTrust) say('info', `whom to trust has changed; connections to who is trusted no more are reset`);
       this.#watchExpiry();
       onChange(this.#identity);
     } catch (error) {
@@ -112,8 +114,8 @@ export class FollowedIdentity {
     return `${this.#options.files.certificate}: it has expired (${new Date(notAfter).toISOString()})`;
   }
 
-  #make({ credential, roots }: LoadedIdentity): Identity {
-    return { version: this.#options.nextVersion(), credential, roots };
+  #make({ credential, roots, revoked }: LoadedIdentity): Identity {
+    return { version: this.#options.nextVersion(), credential, roots, revoked };
   }
 
   #describe(): string {
@@ -140,6 +142,10 @@ export class FollowedIdentity {
     }
     this.#alarm = clock.after(Math.min(waitMs, LONGEST_WAIT_MS), () => this.#watchExpiry());
   }
+}
+
+function sameRevoked({ revoked: one }: LoadedIdentity, { revoked: other }: LoadedIdentity): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function sameCredential(one: LoadedIdentity, other: LoadedIdentity): boolean {

@@ -4,7 +4,7 @@ import type { Problem } from './problems.js';
 import type { ParsedInput } from './schema.js';
 import { show } from './show.js';
 
-type FileKey = Exclude<keyof ParsedInput['identity'], 'ca'>;
+type FileKey = Exclude<keyof ParsedInput['identity'], 'ca' | 'revoked'>;
 type Listener = ParsedInput['listeners'][string];
 type Service = ParsedInput['services'][string];
 
@@ -23,19 +23,22 @@ function halves({ certificate, key }: ParsedInput['identity']): Problem[] {
   return [problem(['identity', there], `is of no use without identity.${lacking}`)];
 }
 
-function authority({ ca, certificate, key, bundle }: ParsedInput['identity']): Problem[] {
-  if (ca === undefined) return [];
+function authority({ ca, certificate, key, bundle, revoked }: ParsedInput['identity']): Problem[] {
+  if (ca === undefined) {
+    if (revoked === undefined || bundle !== undefined) return [];
+    return [problem(['identity', 'revoked'], 'is of no use without identity.bundle: nobody is trusted')];
+  }
   if (ca.addresses.length === 0) {
     const at = ca.tokenFile === undefined ? 'directory' : 'tokenFile';
     return [
       problem(['identity', 'ca', at], 'is of no use without the address of an authority (identity.ca.addresses, --ca)'),
     ];
   }
-  if ((certificate ?? key ?? bundle) === undefined) return [];
+  if ((certificate ?? key ?? bundle ?? revoked) === undefined) return [];
   return [
     problem(
       ['identity', 'ca'],
-      'gives this proxy its certificate, key and bundle: leave out the files (--tls-…), or this',
+      'gives this proxy its certificate, key, bundle and what is revoked: leave out the files (--tls-…), or this',
     ),
   ];
 }

@@ -50,6 +50,7 @@ export const FLAGS = {
   '--tls-certificate': { value: 'file', group: 'TLS', path: ['identity', 'certificate'] },
   '--tls-key': { value: 'file', group: 'TLS', path: ['identity', 'key'] },
   '--tls-bundle': { value: 'file', group: 'TLS', path: ['identity', 'bundle'] },
+  '--tls-revoked': { value: 'file', group: 'TLS', path: ['identity', 'revoked'] },
   '--ca': { value: 'address', group: 'TLS', path: ['identity', 'ca', 'addresses'], repeats: true },
   '--token-file': { value: 'file', group: 'TLS', path: ['identity', 'ca', 'tokenFile'] },
   '--identity-dir': { value: 'folder', group: 'TLS', path: ['identity', 'ca', 'directory'] },

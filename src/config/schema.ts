@@ -184,6 +184,11 @@ export const configSchema = z
           .describe(
             'PEM file: the roots that certificates of others must lead to. Without it tlsDial originate trusts the public authorities that Node knows.',
           ),
+        revoked: path
+          .optional()
+          .describe(
+            'JSON file, {"identities": [...], "serials": [...]}: SPIFFE IDs and certificates that are trusted no more. What is open to them is reset within a second.',
+          ),
         ca: z
           .strictObject({
             addresses: z

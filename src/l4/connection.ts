@@ -22,7 +22,7 @@ import { race } from './race.js';
 import type { Service } from './service.js';
 import type { ProxyHeader } from './sniff/proxy-format.js';
 import { parseProxyHeader } from './sniff/proxy-protocol.js';
-import { type TlsSetups, workloadOf } from './tls-setups.js';
+import { credentialOf, type TlsSetups } from './tls-setups.js';
 import type { Connection, RelayEnd, RelayEvents, SocketOptions, Transport } from './transport.js';
 
 /** What a connection needs of its surroundings. */
@@ -33,6 +33,8 @@ export interface Surroundings {
   readonly sockets: SocketOptions;
   /** Of the identity in force. */
   readonly tls: TlsSetups;
+  /** Whether both sides are trusted still, by what holds now; a connection of which they are not is cut. */
+  isTrusted(live: LiveConnection): boolean;
   /** It is over, and both its sockets are closed. */
   ended(live: LiveConnection): void;
   /** This process had no descriptor left for a dial: accept no more until a connection has ended. */
@@ -133,10 +135,12 @@ async function secureClient(live: LiveConnection, settings: ListenerConfig, arou
   const controller = live.cancellable();
   const timer = clock.after(settings.tlsHandshakeTimeout, () => controller.abort());
   try {
-    const { certificate } = await transport.secure(live.downstream, how.setup, how.call, controller.signal);
+    const peer = await transport.secure(live.downstream, how.setup, how.call, controller.signal);
     live.identifyMs = clock.now() - live.startedAt;
-    const workload = certificate && workloadOf(certificate);
-    if (workload !== undefined && 'id' in workload) live.clientIdentity = workload.id;
+    live.clientCredential = credentialOf(peer);
+    if (live.clientCredential?.id !== undefined) live.clientIdentity = live.clientCredential.id;
+    // While hands were shaken, another identity may have come into force.
+    if (!around.isTrusted(live)) throw new MeshproxyError('aborted', 'trusted no more');
   } catch (error) {
     if (!(error instanceof MeshproxyError)) throw error;
     if (live.cutBy !== undefined) throw new Stop(live.cutBy);
@@ -246,14 +250,14 @@ async function secureUpstream(
   upstream: Connection,
   address: SocketAddress,
   settings: ServiceConfig,
-  { tls, transport }: Surroundings,
+  { tls, transport, isTrusted }: Surroundings,
   signal: CancelSignal,
 ): Promise<void> {
   const how = tls.dial(settings, address);
   if (how === undefined) return;
-  const { certificate } = await transport.secure(upstream, how.setup, how.call, signal);
-  const workload = certificate && workloadOf(certificate);
-  if (workload !== undefined && 'id' in workload) live.serverIdentity = workload.id;
+  live.serverCredential = credentialOf(await transport.secure(upstream, how.setup, how.call, signal));
+  if (live.serverCredential?.id !== undefined) live.serverIdentity = live.serverCredential.id;
+  if (!isTrusted(live)) throw new MeshproxyError('aborted', 'trusted no more');
 }
 
 /** Says to the upstream who the client is, where the service asks for it. */

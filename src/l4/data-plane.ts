@@ -9,7 +9,7 @@ import { type Identity, NOBODY } from '../pki/identity-files.js';
 import type { Observer, Refusal } from '../telemetry/record.js';
 import { type Limits, type Load, refusal } from './admission.js';
 import { type Surroundings, serve } from './connection.js';
-import type { LiveConnection, LiveConnections } from './live.js';
+import { distrust, type LiveConnection, type LiveConnections } from './live.js';
 import { MemoryGauge } from './resources.js';
 import type { Service } from './service.js';
 import { Tally } from './tally.js';
@@ -105,11 +105,12 @@ export class DataPlane {
     this.#around = this.#surroundings();
   }
 
-  /** For handshakes from now on. What is open stays as it is. */
+  /** For handshakes from now on. What is open stays as it is, but to whom it is trusted no more. */
   identify(identity: Identity): void {
     if (identity.version === this.#tls.identity.version) return;
     this.#tls = new TlsSetups(identity);
     this.#around = this.#surroundings();
+    this.#options.live.distrust(this.#tls.trust);
   }
 
   listeners(): ListenerState[] {
@@ -257,6 +258,7 @@ export class DataPlane {
       sockets: this.#limits.sockets,
       tls: this.#tls,
       observer,
+      isTrusted: (live) => !distrust(live, this.#tls.trust),
       ended: (live) => this.#ended(live),
       exhausted: () => this.#rest(),
       bug: onBug,

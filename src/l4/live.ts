@@ -7,6 +7,7 @@ import type { Clock } from '../core/clock.js';
 import type { Attempt, ConnectionRecord, Ending, Phase } from '../telemetry/record.js';
 import type { Tally } from './tally.js';
 import type { Connection } from './transport.js';
+import type { PeerCredential, Trust } from './trust.js';
 
 export class LiveConnection implements ConnectionRecord {
   readonly id: string;
@@ -37,6 +38,9 @@ export class LiveConnection implements ConnectionRecord {
   headerBytes = 0;
   /** The socket towards the endpoint, once there is one. */
   relayedTo: Connection | undefined;
+  /** Who the two sides have proven to be, to be looked at again when fewer are trusted. */
+  clientCredential: PeerCredential | undefined;
+  serverCredential: PeerCredential | undefined;
   /** Why we ended it ourselves, where we did. */
   cutBy: Ending | undefined;
   #step: Canceller | undefined;
@@ -75,12 +79,22 @@ export class LiveConnection implements ConnectionRecord {
   }
 
   /** Ends it now, with a reset to both sides. The first reason given stays. */
-  cut(ending: Ending): void {
+  cut(ending: Ending, detail?: string): void {
     if (this.cutBy !== undefined) return;
     this.cutBy = ending;
+    if (detail !== undefined) this.detail = detail;
     this.#step?.abort();
     this.downstream.reset();
   }
+}
+
+/** Ends a connection where one of its sides is trusted no more; whether it was. */
+export function distrust(live: LiveConnection, trust: Trust): boolean {
+  const client = live.clientCredential && trust.refusal(live.clientCredential);
+  if (client !== undefined) live.cut('client-distrusted', client);
+  const server = live.serverCredential && trust.refusal(live.serverCredential);
+  if (server !== undefined) live.cut('upstream-distrusted', server);
+  return (client ?? server) !== undefined;
 }
 
 /** A client that is gone by the time it is accepted has no address any more; one on a unix socket never had. */
@@ -128,6 +142,11 @@ export class LiveConnections {
   /** Resolves once none is left. */
   empty(): Promise<void> {
     return this.#connections.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenEmpty.push(resolve));
+  }
+
+  /** Ends those that one side of is trusted no more. */
+  distrust(trust: Trust): void {
+    for (const live of this.#connections) distrust(live, trust);
   }
 
   cutAll(ending: Ending): void {

@@ -5,17 +5,21 @@ import { rootCertificates } from 'node:tls';
 import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
 import type { Address, SocketAddress } from '../core/address.js';
 import type { Identity } from '../pki/identity-files.js';
-import type { TlsCall, TlsSetup } from './tls.js';
+import type { TlsCall, TlsPeer, TlsSetup } from './tls.js';
+import { type PeerCredential, Trust } from './trust.js';
 
 /** Spoken between two proxies (RFC 7301). A peer that names no protocol, as other programs do, is let in as well. */
 const MESH_PROTOCOL = 'meshproxy/1';
 
 export class TlsSetups {
   readonly identity: Identity;
+  /** Whom of those that were verified not to trust all the same. */
+  readonly trust: Trust;
   readonly #setups = new Map<string, TlsSetup>();
 
   constructor(identity: Identity) {
     this.identity = identity;
+    this.trust = new Trust(identity);
   }
 
   /** `undefined` where the listener speaks plainly. */
@@ -23,7 +27,7 @@ export class TlsSetups {
     if (tlsAccept === 'off') return undefined;
     const setup = this.#setup(`accept ${tlsAccept}`, 'server', tlsAccept === 'mutual');
     if (tlsAccept === 'terminate') return { setup, call: {} };
-    return { setup, call: { judge: (leaf) => judgeClient(leaf, clientIdentities) } };
+    return { setup, call: { judge: (leaf) => this.#revoked(leaf) ?? judgeClient(leaf, clientIdentities) } };
   }
 
   /**
@@ -38,7 +42,7 @@ export class TlsSetups {
       case 'mutual':
         return {
           setup: this.#setup('dial mutual', 'client', true),
-          call: { serverName, judge: (leaf) => judgeServer(leaf, serverIdentity) },
+          call: { serverName, judge: (leaf) => this.#revoked(leaf) ?? judgeServer(leaf, serverIdentity) },
         };
       case 'originate': {
         const name = serverName ?? hostOf(service.upstreams, address);
@@ -48,6 +52,12 @@ export class TlsSetups {
         };
       }
     }
+  }
+
+  #revoked(leaf: X509Certificate): string | undefined {
+    const workload = workloadOf(leaf);
+    const id = 'id' in workload ? workload.id : undefined;
+    return this.trust.revocation(id, leaf.serialNumber.toLowerCase());
   }
 
   #setup(key: string, role: TlsSetup['role'], mutual: boolean): TlsSetup {
@@ -67,6 +77,20 @@ export class TlsSetups {
     return setup;
   }
 }
+
+/** What is remembered of a peer; the same object for the same certificate, where the engine knows it again. */
+export function credentialOf({ certificate, root }: TlsPeer): PeerCredential | undefined {
+  if (certificate === undefined) return undefined;
+  const known = credentials.get(certificate);
+  if (known !== undefined && known.root === root) return known;
+  const workload = workloadOf(certificate);
+  const id = 'id' in workload ? workload.id : undefined;
+  const credential = { id, serial: certificate.serialNumber.toLowerCase(), root };
+  credentials.set(certificate, credential);
+  return credential;
+}
+
+const credentials = new WeakMap<X509Certificate, PeerCredential>();
 
 /** The workload that a certificate is for (SPIFFE X.509-SVID section 2: exactly one URI), or why it is for none. */
 export function workloadOf(leaf: X509Certificate): { readonly id: string } | { readonly refused: string } {

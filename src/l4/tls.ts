@@ -38,6 +38,8 @@ export interface TlsCall {
 export interface TlsPeer {
   /** Absent where none was asked for. */
   readonly certificate: X509Certificate | undefined;
+  /** SHA-256 of the root that its chain ended in: 64 hexadecimal digits, lower case. */
+  readonly root: string | undefined;
   /** `TLSv1.3`, for example. */
   readonly version: string;
   /** Agreed on by ALPN. */

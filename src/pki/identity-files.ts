@@ -11,20 +11,34 @@ export interface Identity {
   readonly credential: { readonly chain: string; readonly key: string } | undefined;
   /** PEM; absent where the public authorities are trusted. */
   readonly roots: string | undefined;
+  /** Whom not to trust all the same. */
+  readonly revoked: Revoked;
 }
 
+export interface Revoked {
+  /** SPIFFE IDs. */
+  readonly identities: readonly string[];
+  /** Of certificates: hexadecimal, lower case. */
+  readonly serials: readonly string[];
+}
+
+export const NOTHING_REVOKED: Revoked = { identities: [], serials: [] };
+
 /** Of a proxy that speaks TLS nowhere. */
-export const NOBODY: Identity = { version: 0, credential: undefined, roots: undefined };
+export const NOBODY: Identity = { version: 0, credential: undefined, roots: undefined, revoked: NOTHING_REVOKED };
 
 export interface IdentityFiles {
   readonly certificate?: string | undefined;
   readonly key?: string | undefined;
   readonly bundle?: string | undefined;
+  /** JSON: `{"identities": […], "serials": […]}`. */
+  readonly revoked?: string | undefined;
 }
 
 export interface LoadedIdentity {
   readonly credential: Identity['credential'];
   readonly roots: string | undefined;
+  readonly revoked: Revoked;
   /** The leaf's: its URI, or else its subject; and how long it lives, ms since 1970. */
   readonly name: string | undefined;
   readonly notBefore: number | undefined;
@@ -38,10 +52,24 @@ const MOST_BYTES = 1024 * 1024;
 const GROUP_AND_OTHERS = 0o077;
 
 /** Rejects with `file` or `bad-certificate`: which file, what is wrong with it, what to do. */
-export async function loadIdentity({ certificate, key, bundle }: IdentityFiles): Promise<LoadedIdentity> {
+export async function loadIdentity({
+  certificate,
+  key,
+  bundle,
+  revoked: list,
+}: IdentityFiles): Promise<LoadedIdentity> {
   const roots = bundle === undefined ? undefined : await loadBundle(bundle);
+  const revoked = list === undefined ? NOTHING_REVOKED : parseRevoked((await readPem(list)).text, list);
   if (certificate === undefined || key === undefined) {
-    return { credential: undefined, roots, name: undefined, notBefore: undefined, notAfter: undefined, warnings: [] };
+    return {
+      credential: undefined,
+      roots,
+      revoked,
+      name: undefined,
+      notBefore: undefined,
+      notAfter: undefined,
+      warnings: [],
+    };
   }
   const chainFile = await readPem(certificate);
   const keyFile = await readPem(key);
@@ -59,6 +87,7 @@ export async function loadIdentity({ certificate, key, bundle }: IdentityFiles):
   return {
     credential: { chain: chain.map(String).join(''), key: keyFile.text },
     roots,
+    revoked,
     name: nameOf(leaf),
     notBefore: Date.parse(leaf.validFrom),
     notAfter: Date.parse(leaf.validTo),
@@ -91,6 +120,33 @@ async function readPem(path: string): Promise<{ readonly text: string; readonly 
     const hint = errnoOf(cause) === 'EACCES' ? 'let the user that runs meshproxy read it' : undefined;
     throw new MeshproxyError('file', `${path}: ${describeError(cause)}`, { cause, ...(hint && { hint }) });
   }
+}
+
+function parseRevoked(text: string, file: string): Revoked {
+  const value = parseJson(text);
+  if (typeof value === 'object' && value !== null) {
+    const { identities, serials }: { identities?: unknown; serials?: unknown } = value;
+    if (areTexts(identities) && areTexts(serials)) {
+      return { identities, serials: serials.map((serial) => serial.replaceAll(':', '').toLowerCase()) };
+    }
+  }
+  throw bad(
+    file,
+    'it is no list of what is revoked, or not whole',
+    '{"identities": ["spiffe://…"], "serials": ["4af4…"]}',
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function areTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
 }
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;

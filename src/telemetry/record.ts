@@ -12,6 +12,8 @@ export type Ending =
   | 'upstream-lost'
   | 'client-tls'
   | 'upstream-tls'
+  | 'client-distrusted'
+  | 'upstream-distrusted'
   | 'idle-timeout'
   | 'half-close-timeout'
   | 'no-endpoint'
@@ -30,6 +32,8 @@ export const ENDINGS: Readonly<Record<Ending, string>> = {
   'upstream-reset': 'the upstream reset the connection',
   'client-tls': "the client's TLS broke, or its stream was cut short",
   'upstream-tls': "the upstream's TLS broke, or its stream was cut short",
+  'client-distrusted': 'the client is trusted no more: it was revoked, or its root has left the trust bundle',
+  'upstream-distrusted': 'the upstream is trusted no more: it was revoked, or its root has left the trust bundle',
   'client-lost': 'the client stopped answering',
   'upstream-lost': 'the upstream stopped answering',
   'idle-timeout': 'no byte moved for the idle timeout',

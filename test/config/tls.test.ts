@@ -75,7 +75,7 @@ test.each<[string, Parts, RegExp]>([
   [
     'an authority and files',
     { identity: { ...FILES, ca: { addresses: ['127.0.0.1:8443'] } } },
-    /identity\.ca: gives this proxy its certificate, key and bundle: leave out the files/,
+    /identity\.ca: gives this proxy its certificate, key, bundle and what is revoked: leave out the files/,
   ],
   [
     'a token and no authority to show it to',

@@ -271,7 +271,7 @@ it('is not configured by halves', async () => {
   expect(await program.exit()).toBe(2);
   expect(program.stderr).toContain('of no use without identity.certificate');
   expect(program.stderr).toContain(
-    '"mutual" needs files that identity does not name: certificate, bundle (--tls-certificate, --tls-bundle)',
+    '"mutual" needs files that identity does not name: certificate, bundle (--tls-certificate, --tls-bundle, or --ca)',
   );
   expect(program.stderr).toContain('"mutual" needs serverIdentity');
 });

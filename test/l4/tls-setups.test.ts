@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.js';
 import { TlsSetups, workloadOf } from '../../src/l4/tls-setups.js';
+import { NOTHING_REVOKED } from '../../src/pki/identity-files.js';
 import { hasOpenssl, idOf } from '../e2e/mesh-certificates.js';
 import { BOTH_SIDES, CertificateMaker, type Issued, LEAF } from '../fakes/certificates.js';
 
@@ -30,7 +31,12 @@ describe('what TLS is asked for', () => {
       services: { a: { upstreams: ['127.0.0.1:2'], ...service } },
       identity,
     });
-    const setups = new TlsSetups({ version: 1, credential: { chain: 'chain', key: 'key' }, roots: 'roots' });
+    const setups = new TlsSetups({
+      version: 1,
+      credential: { chain: 'chain', key: 'key' },
+      roots: 'roots',
+      revoked: NOTHING_REVOKED,
+    });
     const [one, other] = [config.listeners['a'], config.services['a']];
     if (!one || !other) throw new Error('unreachable');
     return { accept: () => setups.accept(one), dial: () => setups.dial(other, ADDRESS) };

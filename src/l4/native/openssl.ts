@@ -44,6 +44,12 @@ export interface OpenSsl {
   X509_STORE_CTX_get_error_depth(storeContext: Pointer): number;
   X509_STORE_CTX_get_current_cert(storeContext: Pointer): Pointer;
   X509_STORE_CTX_get0_cert(storeContext: Pointer): Pointer;
+  /** Of a chain that was verified; its last is the root. Stays the context's. */
+  X509_STORE_CTX_get0_chain(storeContext: Pointer): Pointer;
+  OPENSSL_sk_num(stack: Pointer): number;
+  OPENSSL_sk_value(stack: Pointer, index: number): Pointer;
+  EVP_sha256(): Pointer;
+  X509_digest(certificate: Pointer, type: Pointer, target: Pointer, length: Pointer): number;
   i2d_X509(certificate: Pointer, target: Pointer): number;
   X509_free(certificate: Pointer): void;
   EVP_PKEY_free(key: Pointer): void;
@@ -161,6 +167,11 @@ function load(): OpenSsl {
     X509_STORE_CTX_get_error_depth: f('int X509_STORE_CTX_get_error_depth(uintptr_t)'),
     X509_STORE_CTX_get_current_cert: f('uintptr_t X509_STORE_CTX_get_current_cert(uintptr_t)'),
     X509_STORE_CTX_get0_cert: f('uintptr_t X509_STORE_CTX_get0_cert(uintptr_t)'),
+    X509_STORE_CTX_get0_chain: f('uintptr_t X509_STORE_CTX_get0_chain(uintptr_t)'),
+    OPENSSL_sk_num: f('int OPENSSL_sk_num(uintptr_t)'),
+    OPENSSL_sk_value: f('uintptr_t OPENSSL_sk_value(uintptr_t, int)'),
+    EVP_sha256: f('uintptr_t EVP_sha256()'),
+    X509_digest: f('int X509_digest(uintptr_t, uintptr_t, uintptr_t, uintptr_t)'),
     i2d_X509: i2d,
     X509_free: f('void X509_free(uintptr_t)'),
     EVP_PKEY_free: f('void EVP_PKEY_free(uintptr_t)'),

@@ -56,6 +56,7 @@ export class TlsSession implements HandshakeCallbacks {
   #first: Uint8Array;
   #notified = false;
   #certificate: X509Certificate | undefined;
+  #root: string | undefined;
 
   /** @param alreadyRead what the peer has sent before, of its handshake */
   constructor(
@@ -138,7 +139,7 @@ export class TlsSession implements HandshakeCallbacks {
     const length = cell.bytes.readUInt32LE(8);
     const at = Number(cell.bytes.readBigUInt64LE(0));
     const protocol = length === 0 ? undefined : Buffer.from(ssl.bytesAt(at, length)).toString('latin1');
-    return { certificate: this.#certificate, version: ssl.SSL_get_version(this.#pointer), protocol };
+    return { certificate: this.#certificate, root: this.#root, version: ssl.SSL_get_version(this.#pointer), protocol };
   }
 
   /** Plain bytes into the kernel's `received`; 0 at the peer's close_notify. An end without one is an error. */
@@ -220,6 +221,7 @@ export class TlsSession implements HandshakeCallbacks {
       return 0;
     }
     this.#certificate = leaf;
+    this.#root = this.#rootOf(storeContext);
     return 1;
   }
 
@@ -235,6 +237,19 @@ export class TlsSession implements HandshakeCallbacks {
       if (found !== undefined) return found;
     }
     return undefined;
+  }
+
+  #rootOf(storeContext: Pointer): string | undefined {
+    const ssl = this.#ssl;
+    const chain = ssl.X509_STORE_CTX_get0_chain(storeContext);
+    const root = ssl.OPENSSL_sk_value(chain, ssl.OPENSSL_sk_num(chain) - 1);
+    const { bytes, address } = pinnedCells();
+    if (root === NULL || ssl.X509_digest(root, ssl.EVP_sha256(), address, NULL) !== 1) return undefined;
+    const digest = bytes.toString('hex', 0, SHA256_BYTES);
+    // One text for all connections: there are few roots.
+    const known = roots.get(digest);
+    if (known === undefined) roots.set(digest, digest);
+    return known ?? digest;
   }
 
   /** Reads of the socket once, for OpenSSL. */
@@ -269,8 +284,11 @@ export class TlsSession implements HandshakeCallbacks {
 
 let cells: ReturnType<typeof pin> | undefined;
 
-/** A pointer, and a number of 32 bits. */
+const roots = new Map<string, string>();
+const SHA256_BYTES = 32;
+
+/** A pointer and a number of 32 bits, or a digest. */
 function pinnedCells(): ReturnType<typeof pin> {
-  cells ??= pin(12);
+  cells ??= pin(64);
   return cells;
 }

@@ -8,8 +8,10 @@ import { Duplex } from 'node:stream';
 import tls, { type SecureContext, TLSSocket } from 'node:tls';
 import type { CancelSignal } from '../../core/cancel.js';
 import { describeError, errnoOf, MeshproxyError } from '../../core/errors.js';
+import { readAllCertificates } from '../../pki/identity-files.js';
 import type { TlsCall, TlsPeer, TlsSetup } from '../tls.js';
 import { brokenTls, CUT_SHORT, handshakeError, judged, plainText, type Verdict, verdictOf } from '../tls-words.js';
+import { fingerprintOf } from '../trust.js';
 import type { StreamConnection } from './connection.js';
 import { endOfStreamError } from './socket.js';
 
@@ -115,6 +117,7 @@ export function secure(
       settle();
       resolve({
         certificate,
+        root: certificate && rootOf(certificate, setup.roots),
         version: secured.getProtocol() ?? 'unknown',
         protocol: typeof secured.alpnProtocol === 'string' ? secured.alpnProtocol : undefined,
       });
@@ -132,6 +135,27 @@ export function secure(
     signal.addEventListener('abort', onAbort, { once: true });
   });
 }
+
+/** The root that a verified chain ended in, by the certificate below it. Remembered: authorities issue many. */
+function rootOf(leaf: X509Certificate, bundle: string): string | undefined {
+  let last = leaf;
+  for (let steps = 0; steps < LONGEST_CHAIN && last.issuerCertificate !== undefined; steps += 1)
+    last = last.issuerCertificate;
+  const key = `${fingerprintOf(last)} ${bundle}`;
+  const known = lastRoots.get(key);
+  if (known !== undefined) return known;
+  const roots = readAllCertificates(bundle, 'the trust bundle');
+  const root = roots.find((one) => one.raw.equals(last.raw) || (last.checkIssued(one) && last.verify(one.publicKey)));
+  if (root === undefined) return undefined;
+  if (lastRoots.size >= MOST_REMEMBERED) lastRoots.clear();
+  lastRoots.set(key, fingerprintOf(root));
+  return lastRoots.get(key);
+}
+
+const lastRoots = new Map<string, string>();
+const MOST_REMEMBERED = 64;
+/** OpenSSL verifies no longer one (its default depth). */
+const LONGEST_CHAIN = 100;
 
 function start(under: UnderTls, secureContext: SecureContext, setup: TlsSetup, call: TlsCall): TLSSocket {
   const { role, alpn, peerCertificate } = setup;
