@@ -42,6 +42,9 @@ type Unrecognized = Recognized & { readonly kind: 'refused' };
 
 type Csr = ReturnType<typeof readCsr>;
 
+/** Of a name that nobody has verified. */
+const MAX_SHOWN = 200;
+
 const NEW_TOKEN = 'get a new join token: meshproxy ca token --identity ID';
 
 export class Certifier {
@@ -95,7 +98,7 @@ export class Certifier {
 
   #unrecognized({ subjectAltName = '' }: X509Certificate, { revoked, why }: Unrecognized): Refusal {
     const { trustDomain } = this.#options.authority;
-    const identity = subjectAltName.replace(/^URI:/, '');
+    const identity = subjectAltName.replace(/^URI:/, '').slice(0, MAX_SHOWN);
     const domain = /^spiffe:\/\/([^/]*)/.exec(identity)?.[1] ?? trustDomain;
     const isForeign = domain !== trustDomain;
     const words = isForeign ? `it is of the trust domain ${domain}, and this authority is of ${trustDomain}` : why;

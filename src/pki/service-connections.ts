@@ -11,7 +11,8 @@ const MAKE_ROOM_EVERY_MS = 1000;
 export class Connections {
   readonly #server: Server;
   readonly #mostOfOne: number;
-  readonly #open = new Set<Socket>();
+  /** By the client's address and port. */
+  readonly #open = new Map<string, Socket>();
   readonly #bySource = new Map<string, number>();
   #madeRoomAt = Number.NEGATIVE_INFINITY;
 
@@ -33,9 +34,14 @@ export class Connections {
     return this.#open.size;
   }
 
+  /** What is below a connection with TLS: while Node tells of a failed handshake, words can still be written to it. */
+  below(secured: Socket): Socket | undefined {
+    return this.#open.get(keyOf(secured));
+  }
+
   /** Also those that are still in their handshake, which HTTP does not know of. */
   destroyAll(): void {
-    for (const socket of this.#open) socket.destroy();
+    for (const socket of this.#open.values()) socket.destroy();
   }
 
   #add(socket: Socket): boolean {
@@ -46,9 +52,10 @@ export class Connections {
       return false;
     }
     this.#bySource.set(source, own + 1);
-    this.#open.add(socket);
+    const key = keyOf(socket);
+    this.#open.set(key, socket);
     socket.once('close', () => {
-      this.#open.delete(socket);
+      this.#open.delete(key);
       const left = (this.#bySource.get(source) ?? 1) - 1;
       if (left === 0) this.#bySource.delete(source);
       else this.#bySource.set(source, left);
@@ -63,4 +70,13 @@ export class Connections {
     this.#madeRoomAt = now;
     this.#server.closeIdleConnections();
   }
+}
+
+let unnamed = 0;
+
+/** Clients of a unix socket have no address; each is somebody. */
+function keyOf({ remoteAddress, remotePort }: Socket): string {
+  if (remoteAddress !== undefined) return `${remoteAddress} ${remotePort}`;
+  unnamed += 1;
+  return `unnamed ${unnamed}`;
 }

@@ -107,6 +107,7 @@ export class CaService {
     this.#server.on('tlsClientError', (error, socket) => {
       // Who goes away in the middle of its handshake is a probe, or one whom we turned away.
       if (errnoOf(error) !== 'ECONNRESET') turnedAway(addressOf(socket), handshakeWords(error));
+      if (errnoOf(error) === 'ERR_SSL_HTTP_REQUEST') this.#connections.below(socket)?.write(rawRefusal(PLAIN_HTTP));
       socket.destroy();
     });
     this.#unsubscribe = authority.onTrust(() => {
@@ -220,9 +221,11 @@ function addressOf({ remoteAddress, remotePort }: IncomingMessage['socket']): st
   return remoteAddress === undefined ? 'a client' : formatHostPort(remoteAddress, remotePort ?? 0);
 }
 
+const PLAIN_HTTP = 'this is plain HTTP on a port that speaks HTTPS: the address begins with https://';
+
 /** Beside what OpenSSL says, which is for its authors. */
 const HANDSHAKE_WORDS: Readonly<Record<string, string>> = {
-  ERR_SSL_HTTP_REQUEST: 'it spoke plain HTTP; the address begins with https://',
+  ERR_SSL_HTTP_REQUEST: 'it spoke plain HTTP',
   ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS',
   ERR_SSL_UNSUPPORTED_PROTOCOL: 'it does not speak TLS 1.3',
   ERR_TLS_HANDSHAKE_TIMEOUT: 'its handshake took too long',
