@@ -27,10 +27,15 @@ export class CaLog {
         this.#refused(event);
         break;
       case 'turned-away':
-        this.#warn('turned away', { requester: event.address }, `turned away ${event.address}: ${event.why}`);
+        this.#bounded(
+          'warn',
+          'turned away',
+          { requester: event.address },
+          `turned away ${event.address}: ${event.why}`,
+        );
         break;
       case 'failed':
-        this.#logger.error({ err: event.error }, `failed: ${event.what}`);
+        this.#bounded('error', 'failed', { err: event.error }, `failed: ${event.what}`);
         break;
       case 'renewed':
         this.#logger.info({ notAfter: isoTime(event.notAfter) }, "the service's own certificate is renewed");
@@ -44,14 +49,14 @@ export class CaLog {
 
   #refused({ address, identity, code, why }: ServiceEvent & { kind: 'refused' }): void {
     const whom = identity === undefined ? address : `${address}, as ${identity}`;
-    this.#warn(`refused ${code}`, { requester: address, identity, code }, `refused ${whom}: ${why}`);
+    this.#bounded('warn', `refused ${code}`, { requester: address, identity, code }, `refused ${whom}: ${why}`);
   }
 
-  #warn(kind: string, fields: object, message: string): void {
+  #bounded(level: 'warn' | 'error', kind: string, fields: object, message: string): void {
     const told = this.#told.get(kind) ?? 0;
     this.#told.set(kind, told + 1);
     if (told === 0) this.#clock.after(SECOND_MS, () => this.#sumUp(kind));
-    if (told < MOST_LINES) this.#logger.warn(fields, message);
+    if (told < MOST_LINES) this.#logger[level](fields, message);
   }
 
   #sumUp(kind: string): void {

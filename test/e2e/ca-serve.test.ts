@@ -159,6 +159,24 @@ describe('several processes from one folder', () => {
   });
 });
 
+it('shows a certificate of the new issuer as soon as that signs, and knows the leaves of the old one', async () => {
+  const { authority, directory, roots } = await newMesh();
+  const leaf = await newLeaf(authority);
+  const address = await new Ca(directory).address();
+  const issuer = async (): Promise<string | undefined> => {
+    const socket = tls.connect({ ...endpoint(address), ca: roots, checkServerIdentity: () => undefined });
+    await once(socket, 'secureConnect');
+    const name = socket.getPeerX509Certificate()?.issuer;
+    socket.destroy();
+    return name;
+  };
+  const before = await issuer();
+  await command('rotate', 'issuer', '--dir', directory, '--step', 'prepare');
+  await command('rotate', 'issuer', '--dir', directory, '--step', 'activate');
+  await expect.poll(issuer).not.toBe(before);
+  expect((await askCertificate(address, roots, { leaf })).status).toBe(200);
+});
+
 describe('kill -9', () => {
   it('in the middle of it loses no token, and whatever somebody got is in the log', async () => {
     const { authority, directory, roots, token } = await newMesh();
