@@ -15,12 +15,14 @@ export interface PeerCredential {
 export class Trust {
   readonly #identities: ReadonlySet<string>;
   readonly #serials: ReadonlySet<string>;
+  readonly #retired: ReadonlySet<string>;
   readonly #bundle: string | undefined;
   #roots: ReadonlySet<string> | undefined;
 
   constructor({ revoked, roots }: Identity) {
     this.#identities = new Set(revoked.identities);
     this.#serials = new Set(revoked.serials);
+    this.#retired = new Set(revoked.retiredRoots);
     this.#bundle = roots;
   }
 
@@ -30,7 +32,7 @@ export class Trust {
     if (revoked !== undefined || this.#bundle === undefined || root === undefined) return revoked;
     // That another root of the bundle may vouch for it as well is not tried: the peer connects again, and is verified anew.
     this.#roots ??= fingerprintsOf(this.#bundle);
-    if (this.#roots.has(root)) return undefined;
+    if (this.#roots.has(root) || this.#retired.has(root)) return undefined;
     return `the root that its certificate leads to (${root}) has left the trust bundle`;
   }
 

@@ -20,7 +20,12 @@ export interface Trust {
   readonly version: string;
   /** PEM: the roots. */
   readonly bundle: string;
-  readonly revoked: { readonly identities: readonly string[]; readonly serials: readonly string[] };
+  readonly revoked: {
+    readonly identities: readonly string[];
+    readonly serials: readonly string[];
+    /** SHA-256 of roots that have left the bundle in order, when nothing lived any more that led to them. */
+    readonly retiredRoots: readonly string[];
+  };
   /** Of the issuer in force. A workload whose certificate is another's should renew it. */
   readonly issuer: string;
 }
@@ -230,7 +235,11 @@ async function load(store: CaStore): Promise<Loaded> {
   const certificate = issuers.find(({ id }) => id === active.id)?.certificate;
   const issuer = new Issuer(String(certificate), key, trustDomain);
   const { identities, serials } = await store.readRevoked();
-  const revoked = { identities: identities.map(({ id }) => id), serials: serials.map(({ serial }) => serial) };
+  const revoked = {
+    identities: identities.map(({ id }) => id),
+    serials: serials.map(({ serial }) => serial),
+    retiredRoots: await store.retiredRoots(state),
+  };
   const content = { bundle: await store.bundleOf(state), revoked, issuer: active.id };
   const version = createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 32);
   return { state, issuer, issuers, trust: { version, ...content } };

@@ -60,8 +60,9 @@ function isTrust(value: unknown): value is Trust {
   }: { version?: unknown; bundle?: unknown; issuer?: unknown; revoked?: unknown } = value;
   if (typeof version !== 'string' || typeof bundle !== 'string' || typeof issuer !== 'string') return false;
   if (typeof revoked !== 'object' || revoked === null) return false;
-  const { identities, serials }: { identities?: unknown; serials?: unknown } = revoked;
-  return areTexts(identities) && areTexts(serials);
+  const { identities, serials, retiredRoots }: { identities?: unknown; serials?: unknown; retiredRoots?: unknown } =
+    revoked;
+  return areTexts(identities) && areTexts(serials) && areTexts(retiredRoots);
 }
 
 function areTexts(value: unknown): boolean {

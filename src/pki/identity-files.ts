@@ -20,9 +20,14 @@ export interface Revoked {
   readonly identities: readonly string[];
   /** Of certificates: hexadecimal, lower case. */
   readonly serials: readonly string[];
+  /**
+   * SHA-256 of roots that have left the bundle in order: hexadecimal, lower case. What was opened while they were in it is
+   * left alone; of any other root that leaves, it is not.
+   */
+  readonly retiredRoots: readonly string[];
 }
 
-export const NOTHING_REVOKED: Revoked = { identities: [], serials: [] };
+export const NOTHING_REVOKED: Revoked = { identities: [], serials: [], retiredRoots: [] };
 
 /** Of a proxy that speaks TLS nowhere. */
 export const NOBODY: Identity = { version: 0, credential: undefined, roots: undefined, revoked: NOTHING_REVOKED };
@@ -125,9 +130,13 @@ async function readPem(path: string): Promise<{ readonly text: string; readonly 
 function parseRevoked(text: string, file: string): Revoked {
   const value = parseJson(text);
   if (typeof value === 'object' && value !== null) {
-    const { identities, serials }: { identities?: unknown; serials?: unknown } = value;
-    if (areTexts(identities) && areTexts(serials)) {
-      return { identities, serials: serials.map((serial) => serial.replaceAll(':', '').toLowerCase()) };
+    const {
+      identities,
+      serials,
+      retiredRoots = [],
+    }: { identities?: unknown; serials?: unknown; retiredRoots?: unknown } = value;
+    if (areTexts(identities) && areTexts(serials) && areTexts(retiredRoots)) {
+      return { identities, serials: serials.map(asHex), retiredRoots: retiredRoots.map(asHex) };
     }
   }
   throw bad(
@@ -135,6 +144,11 @@ function parseRevoked(text: string, file: string): Revoked {
     'it is no list of what is revoked, or not whole',
     '{"identities": ["spiffe://…"], "serials": ["4af4…"]}',
   );
+}
+
+/** As openssl prints it, or as we do. */
+function asHex(text: string): string {
+  return text.replaceAll(':', '').toLowerCase();
 }
 
 function parseJson(text: string): unknown {

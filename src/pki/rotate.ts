@@ -40,7 +40,7 @@ export function rotate(store: CaStore, { kind, step, force, dryRun }: RotateOpti
     const decision = decideStep(state, kind, await livingLeaves(store, now), step);
     const refused = decision.kind === 'impossible' || (decision.kind === 'blocked' && !force);
     if (refused || dryRun) return { decision, done: false, state };
-    return { decision, done: true, state: await carryOut(store, state, kind, decision.step, now) };
+    return { decision, done: true, state: await carryOut(store, state, kind, decision, now) };
   });
 }
 
@@ -57,11 +57,12 @@ async function carryOut(
   store: CaStore,
   state: CaState,
   kind: RotationKind,
-  step: RotationStep,
+  decision: StepDecision & { readonly step: RotationStep },
   now: number,
 ): Promise<CaState> {
+  const { step } = decision;
   const made = await make(store, state, kind, step, now);
-  const next = afterStep(state, kind, step, made, now);
+  const next = afterStep(state, kind, step, made, now, decision.kind === 'blocked');
   await store.commit(next, 'replace');
   if (step === 'finish') await removeKeys(store, state, next, kind);
   return next;
@@ -104,9 +105,12 @@ function add(store: CaStore, kind: RotationKind, { id, certificate, keys }: NewM
 /** Keys that sign no more are worth something to thieves alone. */
 async function removeKeys(store: CaStore, before: CaState, after: CaState, kind: RotationKind): Promise<void> {
   const issuers = leavingIssuers(before.issuers, before.roots, kind).map(({ id }) => `issuer-${id}`);
-  const known = new Set(after.roots.map(({ id }) => id));
-  const roots = before.roots.filter(({ id }) => !known.has(id)).map(({ id }) => `root-${id}`);
-  const kept = new Set(after.issuers.map(({ id }) => `issuer-${id}`));
+  const signing = new Set(after.roots.filter(({ role }) => role !== 'retired').map(({ id }) => id));
+  const roots = before.roots.filter(({ id }) => !signing.has(id)).map(({ id }) => `root-${id}`);
+  const kept = new Set([
+    ...after.issuers.map(({ id }) => `issuer-${id}`),
+    ...after.roots.map(({ id }) => `root-${id}`),
+  ]);
   const gone = [...issuers, ...roots].flatMap((name) => [`${name}.key`, ...(kept.has(name) ? [] : [`${name}.crt`])]);
   await store.removeFiles(gone);
 }

@@ -108,13 +108,14 @@ function gather(step: RotationStep, why: string, leaves: readonly LivingLeaf[]):
 /** An expired certificate of a retired issuer can be renewed for so long; the service's grace period is shorter. */
 const RETIRED_MS = 30 * 86_400_000;
 
-/** What is in force after a step. @param made the new one, of `prepare`; the new issuer below the new root, of `activate` for a root */
+/** What is in force after a step. @param made the new one, of `prepare`; the new issuer below the new root, of `activate` for a root; `isForced`: though something stood against it */
 export function afterStep(
   state: CaState,
   kind: RotationKind,
   step: RotationStep,
   made: { readonly root?: Member; readonly issuer?: IssuerMember },
   now: number,
+  isForced = false,
 ): CaState {
   const { trustDomain } = state;
   switch (step) {
@@ -134,7 +135,12 @@ export function afterStep(
       if (kind === 'root') {
         return {
           trustDomain,
-          roots: state.roots.filter(({ role }) => role !== 'old'),
+          // Where something lives that leads to it, it leaves because it is trusted no more, and is not retired in honour.
+          roots: isForced
+            ? state.roots.filter(({ role }) => role !== 'old')
+            : state.roots.map(
+                (member): Member => (member.role === 'old' ? { ...member, role: 'retired', since: now } : member),
+              ),
           issuers: state.issuers.filter(({ id }) => !leaving.has(id)),
         };
       }

@@ -6,8 +6,9 @@ import { MeshproxyError } from '../core/errors.js';
 import { parseTrustDomain } from '../core/identity.js';
 
 /**
- * `next` is known and does not sign yet; `old` signs no more, and what it has signed still lives; `retired`, of issuers
- * only, has no key any more and is known for those who renew an expired certificate of its. Exactly one is `active`.
+ * `next` is known and does not sign yet; `old` signs no more, and what it has signed still lives; `retired` has no key any
+ * more: such an issuer is known for those who renew an expired certificate of its, such a root has left the bundle in
+ * order, so that connections are left alone that were opened while it was in. Exactly one is `active`.
  */
 export type Role = 'next' | 'active' | 'old' | 'retired';
 
@@ -27,7 +28,7 @@ export interface IssuerMember extends Member {
 
 export interface CaState {
   readonly trustDomain: string;
-  /** All of them are in the trust bundle. */
+  /** All of them are in the trust bundle, but those that are retired. */
   readonly roots: readonly Member[];
   readonly issuers: readonly IssuerMember[];
 }

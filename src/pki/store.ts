@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { sleep, systemClock } from '../core/clock.js';
 import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
 import { fileError, SECRET_MODE, writeWhole } from './safe-files.js';
-import { type CaState, formatState, parseState } from './state.js';
+import { type CaState, formatState, parseState, type Role } from './state.js';
 
 export interface Revoked {
   readonly at: number;
@@ -95,9 +95,20 @@ export class CaStore {
   }
 
   /** PEM of the roots that are to be trusted. */
-  async bundleOf({ roots }: CaState): Promise<string> {
-    const certificates = await Promise.all(roots.map(({ id }) => this.readCertificate(`root-${id}`)));
-    return certificates.map(String).join('');
+  async bundleOf(state: CaState): Promise<string> {
+    return (await this.#roots(state, (role) => role !== 'retired')).map(String).join('');
+  }
+
+  /** SHA-256 of the roots that have left the bundle in order. */
+  async retiredRoots(state: CaState): Promise<string[]> {
+    return (await this.#roots(state, (role) => role === 'retired')).map(({ fingerprint256 }) =>
+      fingerprint256.replaceAll(':', '').toLowerCase(),
+    );
+  }
+
+  #roots({ roots }: CaState, wanted: (role: Role) => boolean): Promise<X509Certificate[]> {
+    const chosen = roots.filter(({ role }) => wanted(role));
+    return Promise.all(chosen.map(({ id }) => this.readCertificate(`root-${id}`)));
   }
 
   /** Of a member that is not in force before `commit`. */

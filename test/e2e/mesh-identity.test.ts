@@ -128,7 +128,7 @@ describe.each(['native', 'streams'])('proxies with an identity from the authorit
     });
   });
 
-  it('reset what is open by a root that leaves the bundle, and nothing before it leaves', async () => {
+  it('reset what is open by a root that is thrown out of the bundle while it is in use, and nothing before', async () => {
     const mesh = await new Mesh(engine).start();
     const { inbound, outbound, address } = await mesh.hop();
     const open = await opened(address);

@@ -90,7 +90,7 @@ describe('the rotation of an authority', () => {
           const { roots, issuers } = world.state;
           expect(roots.filter(({ role }) => role === 'active')).toHaveLength(1);
           expect(issuers.filter(({ role }) => role === 'active')).toHaveLength(1);
-          const listed = new Set(roots.map(({ id }) => id));
+          const listed = new Set(roots.filter(({ role }) => role !== 'retired').map(({ id }) => id));
           for (const { root } of issuers) expect(listed.has(root)).toBe(true);
           const living = world.living();
           for (const leaf of living) {
@@ -178,7 +178,9 @@ describe('an authority that is rotated', () => {
     clock.advance(HOUR_MS);
     expect(await step('root')).toMatchObject({ done: true });
     expect(authority.trust.bundle).not.toContain(bundle);
-    expect(readdirSync(directory).filter((name) => /\.(crt|key)$/.test(name))).toHaveLength(4);
+    expect(readdirSync(directory).filter((name) => /\.(crt|key)$/.test(name))).toHaveLength(5);
+    expect(readdirSync(directory).filter((name) => name.endsWith('.key'))).toHaveLength(2);
+    expect(authority.trust.revoked.retiredRoots).toHaveLength(1);
     await authority.close();
   });
 

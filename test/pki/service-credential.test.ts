@@ -11,7 +11,12 @@ class FakeAuthority {
   readonly #clock: VirtualClock;
   readonly #listeners = new Set<(trust: Trust) => void>();
   readonly trustDomain = 'example.org';
-  trust: Trust = { version: '1', bundle: '', revoked: { identities: [], serials: [] }, issuer: 'one' };
+  trust: Trust = {
+    version: '1',
+    bundle: '',
+    revoked: { identities: [], serials: [], retiredRoots: [] },
+    issuer: 'one',
+  };
   failing = false;
   /** When it was asked, wall time. */
   readonly asked: number[] = [];

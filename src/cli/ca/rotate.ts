@@ -103,6 +103,6 @@ const DONE: Readonly<Record<RotationKind, Readonly<Record<RotationStep, string>>
       'A new root is in the trust bundle, and nothing chains to it yet. When everybody has the bundle: meshproxy ca rotate root',
     activate:
       'A new issuer below the new root signs from now on. When what the old one has signed has been renewed: meshproxy ca rotate root',
-    finish: 'The old root has left the trust bundle, and its key the folder.',
+    finish: 'The old root has left the trust bundle, and its key the folder. What was opened before stays open.',
   },
 };
