@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { Agent } from 'node:https';
 import net from 'node:net';
 import { join } from 'node:path';
 import tls from 'node:tls';
@@ -10,7 +9,17 @@ import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Address, formatAddress, parseAddress } from '../../src/core/address.js';
 import { parseJoinToken } from '../../src/pki/join-token.js';
-import { ask, askCertificate, endpoint, newAuthority, newCsr, newLeaf, newToken, WEB } from '../fakes/authority.js';
+import {
+  ask,
+  askCertificate,
+  endpoint,
+  keptAgent,
+  newAuthority,
+  newCsr,
+  newLeaf,
+  newToken,
+  WEB,
+} from '../fakes/authority.js';
 import { parseExposition } from '../fakes/prometheus.js';
 import { MAIN, NODE, Program } from './program.js';
 
@@ -188,7 +197,7 @@ describe('kill -9', () => {
       const [one, csr] = [await token(), newCsr()];
       let dead = false;
       const renewer = async (): Promise<void> => {
-        const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+        const agent = keptAgent();
         while (!dead) {
           const answer = await askCertificate(address, roots, { leaf, agent }).catch(() => undefined);
           if (answer?.status === 200) received.push(answer.body.serial);

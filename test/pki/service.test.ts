@@ -1,6 +1,5 @@
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { Agent } from 'node:https';
 import net from 'node:net';
 import tls from 'node:tls';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -12,6 +11,7 @@ import {
   ask,
   askCertificate,
   endpoint,
+  keptAgent,
   newAuthority,
   newCsr,
   newLeaf,
@@ -78,7 +78,7 @@ describe('a workload', () => {
 
   it('keeps one connection for many requests', async () => {
     const { authority, service, address, roots } = await serve();
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const agent = keptAgent();
     onTestFinished(() => agent.destroy());
     const leaf = await newLeaf(authority);
     for (let round = 0; round < 5; round += 1) {
@@ -373,7 +373,7 @@ describe('the service', () => {
       },
     };
     const { service, address, roots, events } = await serve({}, { clock: stepped });
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const agent = keptAgent();
     onTestFinished(() => agent.destroy());
     const open = await ask(address, roots, '/healthz', { agent });
     const before = service.status.notAfter;
