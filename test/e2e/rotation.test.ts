@@ -81,42 +81,75 @@ class Traffic {
   }
 }
 
-describe.each(['native', 'streams'])('a pair of proxies with traffic on it, engine %s', (engine) => {
-  beforeEach((context) => context.skip(!existsSync(LIBRARY), 'libfaketime is not installed'));
+/** An authority and two proxies whose clocks run fast. */
+class FastMesh {
+  readonly folder = mkdtempSync(join(tmpdir(), 'meshproxy-rotation-'));
+  readonly engine: string;
+  serving: Program | undefined;
+  authority = '';
 
-  it('notices nothing while leaf, issuer and root are replaced under it', { timeout: 180_000 }, async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'meshproxy-rotation-'));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
-    const path = (name: string): string => join(folder, name);
-    const ca = async (...args: string[]): Promise<string> => {
-      const env = { ...process.env, ...fastClock() };
-      return (await run(NODE, [MAIN, 'ca', ...args, '--dir', path('ca')], { env })).stdout;
-    };
-    await ca('init', '--trust-domain', 'example.org');
-    const serving = program(['ca', 'serve', '--dir', path('ca'), '--listen', '127.0.0.1:0', '--lifetime', '5m']);
-    const authority = String((await serving.said(/^serving certificates/))['listen']);
-    const start = async (name: string, upstream: string, ...flags: string[]): Promise<Program> => {
-      await ca('token', '--identity', `ns/default/sa/${name}`, '--out', path(`${name}.token`));
-      const identity = ['--ca', authority, '--token-file', path(`${name}.token`), '--identity-dir', path(name)];
-      const where = ['--listen', '127.0.0.1:0', '--upstream', upstream, '--admin', 'off', '--log-format', 'json'];
-      // Their patience is of this world: so many times as long in that of the programs.
-      const patience = ['--connect-timeout', '2m', '--connect-deadline', '2m', '--tls-handshake-timeout', '5m'];
-      return program([...where, '--engine', engine, '--access-log', 'errors', ...patience, ...identity, ...flags]);
-    };
+  constructor(engine: string) {
+    this.engine = engine;
+    onTestFinished(() => rmSync(this.folder, { recursive: true }));
+  }
+
+  path(name: string): string {
+    return join(this.folder, name);
+  }
+
+  async ca(...args: string[]): Promise<string> {
+    const env = { ...process.env, ...fastClock() };
+    return (await run(NODE, [MAIN, 'ca', ...args, '--dir', this.path('ca')], { env })).stdout;
+  }
+
+  async serve(listen = '127.0.0.1:0'): Promise<void> {
+    this.serving = program(['ca', 'serve', '--dir', this.path('ca'), '--listen', listen, '--lifetime', '5m']);
+    this.authority = String((await this.serving.said(/^serving certificates/))['listen']);
+  }
+
+  /** client -> outbound ==> inbound -> echo */
+  async hop(): Promise<{ inbound: Program; outbound: Program }> {
+    await this.ca('init', '--trust-domain', 'example.org');
+    await this.serve();
     const server = await startServer((socket) => void socket.pipe(socket));
     onTestFinished(() => server.close());
-    const inbound = await start('server', formatAddress(server.address), '--tls-accept', 'mutual');
+    const inbound = await this.#proxy('server', formatAddress(server.address), '--tls-accept', 'mutual');
     const to = formatAddress(await inbound.loopback());
-    const outbound = await start('client', to, '--tls-dial', 'mutual', '--server-identity', idOf('server'));
-    const traffic = new Traffic(await outbound.loopback());
+    const outbound = await this.#proxy('client', to, '--tls-dial', 'mutual', '--server-identity', idOf('server'));
+    return { inbound, outbound };
+  }
 
+  async #proxy(name: string, upstream: string, ...flags: string[]): Promise<Program> {
+    await this.ca('token', '--identity', `ns/default/sa/${name}`, '--out', this.path(`${name}.token`));
+    const identity = [
+      '--ca',
+      this.authority,
+      '--token-file',
+      this.path(`${name}.token`),
+      '--identity-dir',
+      this.path(name),
+    ];
+    const where = ['--listen', '127.0.0.1:0', '--upstream', upstream, '--admin', 'off', '--log-format', 'json'];
+    // Their patience is of this world: so many times as long in that of the programs.
+    const patience = ['--connect-timeout', '2m', '--connect-deadline', '2m', '--tls-handshake-timeout', '5m'];
+    return program([...where, '--engine', this.engine, '--access-log', 'errors', ...patience, ...identity, ...flags]);
+  }
+}
+
+describe.each(['native', 'streams'])('a pair of proxies, engine %s', (engine) => {
+  beforeEach((context) => context.skip(!existsSync(LIBRARY), 'libfaketime is not installed'));
+
+  it('notices nothing while leaf, issuer and root are replaced under its traffic', { timeout: 180_000 }, async () => {
+    const mesh = new FastMesh(engine);
+    const { inbound, outbound } = await mesh.hop();
+    const traffic = new Traffic(await outbound.loopback());
     // Once by itself, of both; then each step of each rotation, as soon as it is allowed.
     const renewed = /the certificate of .* holds for new connections/;
     await Promise.all([inbound.said(renewed), outbound.said(renewed)]);
     for (const kind of ['issuer', 'root']) {
       for (const step of ['prepare', 'activate', 'finish']) {
         const rotated = () =>
-          ca('rotate', kind, '--step', step).then(
+          mesh.ca('rotate', kind, '--step', step).then(
             () => 'done',
             (error) => String(error.stdout ?? error),
           );
@@ -132,6 +165,36 @@ describe.each(['native', 'streams'])('a pair of proxies with traffic on it, engi
     await traffic.stop();
     expect(traffic.failures).toEqual([]);
     for (const proxy of [inbound, outbound]) expect(proxy.accessLines).toEqual([]);
-    expect(await ca('status')).not.toMatch(/is being rotated/);
+    expect(await mesh.ca('status')).not.toMatch(/is being rotated/);
+  });
+
+  it('comes back by itself when the authority was gone for longer than a certificate lives', {
+    timeout: 120_000,
+  }, async () => {
+    const mesh = new FastMesh(engine);
+    const { inbound, outbound } = await mesh.hop();
+    const address = await outbound.loopback();
+    const stays = await connectTo(address);
+    const asks = async (): Promise<string> => {
+      stays.write('ping');
+      return String(await readExactly(stays, 4));
+    };
+    expect(await asks()).toBe('ping');
+    mesh.serving?.kill('SIGKILL');
+    // Long before the end, and at it.
+    await inbound.said(/the certificate is not renewed: the authority at .*: connection refused.*it is tried again/);
+    await inbound.said(/expires in .*, and has not been renewed/);
+    await Promise.all([inbound.said(/has expired: peers refuse it/), outbound.said(/has expired: peers refuse it/)]);
+    expect(await asks()).toBe('ping');
+    await mesh.serve(mesh.authority);
+    await Promise.all([inbound.said(/is renewed at last/), outbound.said(/is renewed at last/)]);
+    const serves = async (): Promise<boolean> => {
+      const socket = await connectTo(address);
+      socket.end('ping');
+      return (await readAll(socket)).end === 'end';
+    };
+    await expect.poll(serves, { timeout: 10_000 }).toBe(true);
+    expect(await asks()).toBe('ping');
+    stays.destroy();
   });
 });
