@@ -44,6 +44,9 @@ const ANSWER_MS = 15_000;
 /** A trust with tens of thousands of revocations. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
+/** What can be asked of an authority. */
+export type CaCalls = Pick<CaClient, 'address' | 'unverifiedTrust' | 'trust' | 'certificate' | 'close'>;
+
 export class CaClient {
   readonly #addresses: readonly Address[];
   /** The one that answered last is asked first. */

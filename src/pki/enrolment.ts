@@ -7,7 +7,7 @@ import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
 import { formatSpiffeId, type SpiffeId } from '../core/identity.js';
 import type { Trust } from './authority.js';
 import type { CertificateAnswer } from './ca-answers.js';
-import { type CaClient, CaRefusal } from './ca-client.js';
+import { type CaCalls, CaRefusal } from './ca-client.js';
 import { createCsr } from './csr.js';
 import { readAllCertificates } from './identity-files.js';
 import { newKeys } from './init.js';
@@ -22,7 +22,7 @@ export interface Got {
 }
 
 export interface JoinOptions {
-  readonly client: CaClient;
+  readonly client: CaCalls;
   readonly directory: string;
   readonly tokenFile: string | undefined;
   /** Milliseconds since 1970. */
@@ -50,7 +50,7 @@ export async function join({ client, directory, tokenFile, now }: JoinOptions, s
 }
 
 export interface RenewOptions {
-  readonly client: CaClient;
+  readonly client: CaCalls;
   readonly kept: KeptIdentity;
   /** PEM of the roots that are trusted now. */
   readonly bundle: string;

@@ -9,12 +9,12 @@ import { describeError } from '../core/errors.js';
 import { formatSpiffeId } from '../core/identity.js';
 import { formatDuration } from '../core/units.js';
 import type { Trust } from './authority.js';
-import { type CaClient, CaRefusal } from './ca-client.js';
+import { type CaCalls, CaRefusal } from './ca-client.js';
 import { join, renew } from './enrolment.js';
 import { checkBundle, type KeptIdentity, loadKept, saveIdentity, saveTrust } from './kept-identity.js';
 
 export interface RenewerOptions {
-  readonly client: CaClient;
+  readonly client: CaCalls;
   /** Where the identity is kept. */
   readonly directory: string;
   /** Holds the token for the first certificate. It is not read where there is an identity already. */
