@@ -110,6 +110,8 @@ describe('meshproxy ca serve', () => {
     const address = await ca.address();
     const waiting = ask(address, roots, `/v1/trust?wait=60&after=${authority.trust.version}`);
     await expect.poll(async () => (await ask(address, roots, '/metrics')).text).toContain('meshproxy_ca_waiters 1');
+    ca.program.kill('SIGHUP');
+    await ca.program.said(/^SIGHUP: there is nothing to reload/);
     ca.program.kill('SIGTERM');
     expect((await waiting).body).toEqual(authority.trust);
     expect(await ca.program.exit()).toBe(0);

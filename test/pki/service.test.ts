@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
+import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Clock, systemClock } from '../../src/core/clock.js';
 import { MeshproxyError } from '../../src/core/errors.js';
@@ -327,6 +328,52 @@ describe('a hostile client', () => {
     socket.resume();
     await once(socket, 'close');
     await expect.poll(() => service.status.waiters).toBe(0);
+  });
+
+  it('that sends whatever it likes within TLS gets an answer or an end, and nobody else notices', async () => {
+    const { authority, address, roots, service, events } = await serve();
+    const { cert, key } = await newLeaf(authority);
+    const piece = fc.oneof(
+      fc.constantFrom(
+        'GET ',
+        'POST ',
+        '/v1/certificate',
+        '/v1/trust?wait=1&after=',
+        ' HTTP/1.1\r\n',
+        'host: ca\r\n',
+        '\r\n',
+      ),
+      fc.constantFrom(
+        'content-length: 5\r\n',
+        'transfer-encoding: chunked\r\n',
+        'expect: 100-continue\r\n',
+        '{"csr":"x"}',
+      ),
+      fc.string({ unit: 'binary', maxLength: 20 }),
+    );
+    const bytes = fc.oneof(
+      fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join('')),
+      fc.string(),
+    );
+    await fc.assert(
+      fc.asyncProperty(bytes, async (text) => {
+        const socket = tls.connect({
+          ...endpoint(address),
+          ca: roots,
+          cert,
+          key,
+          checkServerIdentity: () => undefined,
+        });
+        socket.on('error', () => {});
+        socket.resume();
+        socket.end(text);
+        await once(socket, 'close');
+      }),
+      { numRuns: 60 },
+    );
+    await expect.poll(() => service.status).toMatchObject({ connections: 0, waiters: 0, busy: 0 });
+    expect(events.filter(({ kind }) => kind === 'failed')).toEqual([]);
+    expect((await ask(address, roots, '/healthz')).status).toBe(200);
   });
 
   it('resumes no session: its certificate is proved on each connection', async () => {

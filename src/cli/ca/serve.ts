@@ -122,5 +122,10 @@ async function untilStopped(ca: RunningCa, drainMs: number, { logger }: Log): Pr
       }
     };
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+    // Its terminal was closed, or somebody expects it to read again what it follows by itself.
+    process.on('SIGHUP', () => {
+      if (process.stdin.isTTY) onSignal('SIGHUP');
+      else logger.info('SIGHUP: there is nothing to reload, for changes to the folder are noticed by themselves');
+    });
   });
 }
