@@ -2,7 +2,14 @@
  * Certificate requests (PKCS #10, RFC 2986). A request brings a key and the proof that who sends it has the private one;
  * whatever else it asks for is not read, because the authority decides.
  */
-import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import {
+  createPublicKey,
+  type JsonWebKey,
+  type JsonWebKeyInput,
+  type KeyObject,
+  type PublicKeyInput,
+  verify,
+} from 'node:crypto';
 import { describeError, MeshproxyError } from '../core/errors.js';
 import { encode, encodedSequence, sequence, smallInteger, tagged } from './asn1.js';
 import { expectTag, readElement, readElements, TAG, wholeBytes } from './der.js';
@@ -119,7 +126,7 @@ function readParts(der: Uint8Array): CsrParts {
 /** @param spki DER of a SubjectPublicKeyInfo */
 function readPublicKey(spki: Uint8Array): KeyObject {
   const der = Buffer.from(spki);
-  const key = openKey(der);
+  const key = openKey(isP256(der) ? { key: jwkOf(der), format: 'jwk' } : { key: der, format: 'der', type: 'spki' });
   if (key.asymmetricKeyType === 'rsa') {
     checkRsa(key);
   } else if (!KEY_FORMS.some(({ begin, bytes }) => der.length === bytes && der.toString('hex').startsWith(begin))) {
@@ -128,12 +135,28 @@ function readPublicKey(spki: Uint8Array): KeyObject {
   return key;
 }
 
-function openKey(der: Buffer): KeyObject {
+function openKey(input: PublicKeyInput | JsonWebKeyInput): KeyObject {
   try {
-    return createPublicKey({ key: der, format: 'der', type: 'spki' });
+    return createPublicKey(input);
   } catch (cause) {
     throw bad(`its public key cannot be read: ${describeError(cause)}`, cause);
   }
+}
+
+function isP256(der: Buffer): boolean {
+  const [{ begin, bytes }] = KEY_FORMS;
+  return der.length === bytes && der.toString('hex', 0, begin.length / 2) === begin;
+}
+
+/** The coordinates of a P-256 key: OpenSSL takes these in half the time of the DER, and looks as closely whether they are on the curve. */
+function jwkOf(der: Buffer): JsonWebKey {
+  const x = der.length - 64;
+  return {
+    kty: 'EC',
+    crv: 'P-256',
+    x: der.toString('base64url', x, x + 32),
+    y: der.toString('base64url', x + 32),
+  };
 }
 
 function checkRsa(key: KeyObject): void {

@@ -111,7 +111,7 @@ export function signerOf(certificate: X509Certificate, key: KeyObject): Signer {
   return {
     subject: subjectOf(certificate.raw),
     key,
-    keyIdentifier: keyIdentifier(spkiOf(certificate.publicKey)),
+    keyIdentifier: subjectKeyIdentifierOf(certificate),
   };
 }
 
@@ -129,6 +129,28 @@ function subjectOf(der: Uint8Array): Uint8Array {
   const fields = readElements(expectTag(tbs, TAG.sequence, 'the certificate').content, 10);
   return expectTag(fields[5], TAG.sequence, 'the subject').der;
 }
+
+/** SubjectKeyIdentifier: OID 2.5.29.14 (RFC 5280 section 4.2.1.2), as whoever looks for the issuer compares it. */
+const SUBJECT_KEY_IDENTIFIER = Buffer.from('551d0e', 'hex');
+
+/** What the certificate says, whoever made it; where it says nothing, as we would. */
+function subjectKeyIdentifierOf(certificate: X509Certificate): Uint8Array {
+  const [tbs] = readElements(readElement(certificate.raw).content, 3);
+  const fields = readElements(expectTag(tbs, TAG.sequence, 'the certificate').content, 10);
+  const wrapped = fields.find(({ tag }) => tag === TAG.context3);
+  const extensions = wrapped === undefined ? [] : readElements(readElement(wrapped.content).content, MOST_EXTENSIONS);
+  for (const { content } of extensions) {
+    const [id, ...rest] = readElements(content, 3);
+    const value = rest.at(-1);
+    if (id !== undefined && value !== undefined && SUBJECT_KEY_IDENTIFIER.equals(id.content)) {
+      return expectTag(readElement(value.content), TAG.octetString, 'the key identifier').content;
+    }
+  }
+  return keyIdentifier(spkiOf(certificate.publicKey));
+}
+
+/** OpenSSL knows some fifty kinds. */
+const MOST_EXTENSIONS = 64;
 
 function bad(why: string): MeshproxyError {
   return new MeshproxyError('bad-certificate', `authority: ${why}`);

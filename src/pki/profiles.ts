@@ -11,7 +11,7 @@ import {
   keyIdentifier,
   keyUsage,
   newSerial,
-  permittedUriHost,
+  onlyUrisOf,
   serverAndClientAuth,
   spkiOf,
   subjectKeyIdentifier,
@@ -83,7 +83,7 @@ export function buildIssuing({ trustDomain, publicKey, now, lifetimeMs }: Author
       extensions: [
         basicConstraints({ pathLength: 0 }),
         keyUsage(KEY_USAGE.keyCertSign | KEY_USAGE.cRLSign),
-        permittedUriHost(trustDomain),
+        onlyUrisOf(trustDomain),
         subjectKeyIdentifier(keyIdentifier(spki)),
         authorityKeyIdentifier(root.keyIdentifier),
         uriNames([trustDomainId(trustDomain)], false),

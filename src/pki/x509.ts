@@ -123,9 +123,20 @@ export function uriNames(uris: readonly string[], critical: boolean): Asn1 {
   return extension('2.5.29.17', critical, sequence(...uris.map(uri)));
 }
 
-/** RFC 5280 section 4.2.1.10: of URIs, only those of this host, which is the trust domain in a SPIFFE ID. */
-export function permittedUriHost(host: string): Asn1 {
-  return extension('2.5.29.30', true, sequence(tagged(0, sequence(uri(host)))));
+/**
+ * RFC 5280 section 4.2.1.10: of URIs, only those of this host, which is the trust domain in a SPIFFE ID; and no
+ * hosts, by name or by address: whoever steals the key of this authority cannot pass for a web site with it.
+ */
+export function onlyUrisOf(host: string): Asn1 {
+  const subtree = (name: Asn1): Asn1 => sequence(name);
+  const excluded = [
+    // dNSName: an empty one stands for all.
+    taggedBytes(2, Buffer.alloc(0)),
+    // iPAddress: an address and its mask, of IPv4 and of IPv6.
+    taggedBytes(7, Buffer.alloc(8)),
+    taggedBytes(7, Buffer.alloc(32)),
+  ];
+  return extension('2.5.29.30', true, sequence(tagged(0, subtree(uri(host))), tagged(1, ...excluded.map(subtree))));
 }
 
 function extension(id: string, critical: boolean, value: Asn1): Asn1 {

@@ -1,4 +1,5 @@
 /** Plain counters that the data plane's events are added to, without a label hashed; the metrics copy them when asked. */
+import { OTHER } from './attempts.js';
 import { Buckets, type BucketsSnapshot } from './buckets.js';
 import type { ConnectionRecord, Ending, Refusal } from './record.js';
 import type { ProxyStatus } from './status.js';
@@ -29,6 +30,8 @@ class ListenerCounters {
   active = 0;
   readonly refused = new Map<Refusal, number>();
   readonly routes = new Map<string, RouteCounters>();
+  /** Connections that have ended, by who their client had proven to be. */
+  readonly clients = new Map<string, number>();
 
   traffic(): Traffic {
     let [refused, received, sent] = [0, 0, 0];
@@ -65,6 +68,7 @@ export interface CountersSnapshot {
     readonly opened: number;
     readonly active: number;
     readonly refused: readonly (readonly [Refusal, number])[];
+    readonly clients: readonly (readonly [string, number])[];
     readonly routes: readonly {
       readonly service: string;
       readonly closed: readonly (readonly [Ending, number])[];
@@ -104,6 +108,7 @@ export class Counters {
     route.closed.set(ending, (route.closed.get(ending) ?? 0) + 1);
     route.received += record.bytesReceived;
     route.sent += record.bytesSent;
+    if (record.clientIdentity !== undefined) countClient(listener.clients, record.clientIdentity);
     if (record.service === undefined) return;
     const times = this.timesOf(record.service);
     if (record.firstByteMs !== undefined) times.firstByte.observe(record.firstByteMs / 1000);
@@ -160,8 +165,8 @@ export class Counters {
   /** As it was last shown. */
   snapshot(): CountersSnapshot {
     return {
-      listeners: [...this.listeners].map(([name, { opened, active, refused, routes }]) => ({
-        ...{ name, opened, active, refused: [...refused] },
+      listeners: [...this.listeners].map(([name, { opened, active, refused, clients, routes }]) => ({
+        ...{ name, opened, active, refused: [...refused], clients: [...clients] },
         routes: [...routes].map(([service, { closed, receivedShown, sentShown }]) => ({
           ...{ service, closed: [...closed], received: receivedShown, sent: sentShown },
         })),
@@ -177,11 +182,12 @@ export class Counters {
 
   /** Adds what others have counted; it is shown at once. */
   add({ listeners, times }: CountersSnapshot): void {
-    for (const { name, opened, active, refused, routes } of listeners) {
+    for (const { name, opened, active, refused, clients, routes } of listeners) {
       const listener = this.listener(name);
       listener.opened += opened;
       listener.active += active;
       addTo(listener.refused, refused);
+      addTo(listener.clients, clients);
       for (const { service, closed, received, sent } of routes) {
         const route = routeOf(listener, service);
         addTo(route.closed, closed);
@@ -213,6 +219,14 @@ export class Counters {
     }
     for (const service of this.times.keys()) if (!wanted.hasService(service)) this.times.delete(service);
   }
+}
+
+/** Identities that a thread tells apart of one listener; any more share `other`. Each is a series to whoever stores the metrics. */
+const MAX_CLIENTS = 500;
+
+function countClient(clients: Map<string, number>, identity: string): void {
+  const name = clients.has(identity) || clients.size < MAX_CLIENTS ? identity : OTHER;
+  clients.set(name, (clients.get(name) ?? 0) + 1);
 }
 
 function addTo<K>(counts: Map<K, number>, others: readonly (readonly [K, number])[]): void {

@@ -1,7 +1,18 @@
-/** Metrics of who this proxy is to others: there are none where it speaks TLS nowhere. */
+/** Metrics of who this proxy is to others, and who they are: there are none where it speaks TLS nowhere. */
 import type { MetricSpec } from './metric-spec.js';
 
 export const identityMetrics: readonly MetricSpec[] = [
+  {
+    name: 'meshproxy_client_connections_total',
+    type: 'counter',
+    labels: ['listener', 'identity'],
+    help: 'Connections that ended, by the SPIFFE ID that their client had proven; of one listener 500 are told apart, and more are other.',
+    *read({ totals: { counters } }) {
+      for (const [listener, { clients }] of counters.listeners) {
+        for (const [identity, count] of clients) yield [{ listener, identity }, count];
+      }
+    },
+  },
   {
     name: 'meshproxy_certificate_expiry_seconds',
     type: 'gauge',

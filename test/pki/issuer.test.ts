@@ -126,6 +126,36 @@ describe('an issuer', () => {
       expect(verify(leaf.certificate, root, thief.chain)).toContain('permitted subtree violation');
     });
 
+    it.each(['DNS:bank.example', 'IP:10.0.0.1', 'IP:2001:db8::1'])(
+      'is refused for %s: who has stolen its key cannot pass for a host',
+      (name) => {
+        const { root, certificate, issuerKeys } = authority();
+        const key = String(issuerKeys.privateKey.export({ type: 'pkcs8', format: 'pem' }));
+        const [issuer, issuerKey] = [file('thief.pem', certificate), file('thief.key', key)];
+        const extensions = file('thief.ext', `subjectAltName=URI:spiffe://example.org/ns/a/sa/b,${name}\n`);
+        const request = file('thief.csr', createCsr(newKeys()));
+        const leaf = execFileSync(
+          'openssl',
+          [
+            'x509',
+            '-req',
+            '-in',
+            request,
+            '-CA',
+            issuer,
+            '-CAkey',
+            issuerKey,
+            '-set_serial',
+            '1',
+            '-extfile',
+            extensions,
+          ],
+          { encoding: 'utf8', stdio: 'pipe' },
+        );
+        expect(verify(leaf, root, certificate)).toContain('excluded subtree violation');
+      },
+    );
+
     it.each([
       [['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256']],
       [['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-384']],

@@ -49,7 +49,7 @@ test('a scrape is well-formed, and every metric that is listed is in it', async 
   const proxy = new FakeProxy();
   proxy.recorder.refused('web', 'draining');
   proxy.recorder.attempted('web', attempt());
-  proxy.end(proxy.open(liveRecord()));
+  proxy.end(proxy.open(liveRecord({ clientIdentity: 'spiffe://example.org/ns/default/sa/web' })));
   const { contentType, text } = await proxy.telemetry.metrics();
   expect(contentType).toBe('text/plain; version=0.0.4; charset=utf-8');
   const { type, help, series } = parseExposition(text);
@@ -218,4 +218,20 @@ test.runIf(process.platform === 'linux')('the CPU time of a thread grows as it w
   while (!((threadCpuSeconds() ?? Number.NaN) > before + 0.01));
   const { user, system } = process.cpuUsage();
   expect(threadCpuSeconds()).toBeLessThanOrEqual((user + system) / 1e6 + 1);
+});
+
+test('connections are counted by who their client has proven to be, five hundred of them by name', async () => {
+  const proxy = new FakeProxy();
+  for (let client = 0; client < 503; client += 1) {
+    proxy.end(proxy.open(liveRecord({ clientIdentity: `spiffe://example.org/ns/default/sa/c${client}` })));
+  }
+  proxy.end(proxy.open(liveRecord({ clientIdentity: 'spiffe://example.org/ns/default/sa/c7' })));
+  const { series } = parseExposition((await proxy.telemetry.metrics()).text);
+  const counts = new Map(
+    series
+      .filter(({ name }) => name === 'meshproxy_client_connections_total')
+      .map(({ labels, value }) => [labels['identity']?.split('/').at(-1), value]),
+  );
+  expect(counts.size).toBe(501);
+  expect([counts.get('c7'), counts.get('c8'), counts.get('other')]).toEqual([2, 1, 3]);
 });
