@@ -22,10 +22,11 @@ export class Connections {
     this.#mostOfOne = Math.ceil(most * SHARE_OF_ONE_SOURCE);
     server.maxConnections = most;
     server.on('connection', (socket: Socket) => {
-      if (!this.#add(socket)) refused(socket.remoteAddress ?? '', 'half of all connections are from this address');
+      if (!this.#add(socket))
+        refused(unmapped(socket.remoteAddress ?? ''), 'half of all connections are from this address');
     });
     server.on('drop', (data) => {
-      refused(data?.remoteAddress ?? '', 'as many connections as may be are open');
+      refused(unmapped(data?.remoteAddress ?? ''), 'as many connections as may be are open');
       this.#makeRoom();
     });
   }

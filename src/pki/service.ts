@@ -71,6 +71,8 @@ export class CaService {
     service = new CaService(options, credential);
     try {
       service.#address = await listen(service.#server, options.address);
+      // From here on it is one connection that could not be accepted: no descriptor or memory was left.
+      service.#server.on('error', (error) => onEvent({ kind: 'failed', what: 'accepting a connection', error }));
       return service;
     } catch (error) {
       await service.close();

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -57,7 +57,9 @@ function loggedSerials(directory: string): Set<string> {
 }
 
 describe('meshproxy ca serve', () => {
-  it('gives curl a certificate for a token, and another for the certificate', async () => {
+  it('gives curl a certificate for a token, and another for the certificate', async (context) => {
+    const missing = ['curl', 'openssl'].find((name) => spawnSync(name, ['version']).error !== undefined);
+    context.skip(missing !== undefined, `${missing} is not on PATH`);
     const { directory } = await newMesh();
     const ca = new Ca(directory);
     const address = await ca.address();
@@ -264,6 +266,30 @@ describe('hostile clients', () => {
     ca.program.kill('SIGTERM');
     expect(await ca.program.exit()).toBe(0);
   });
+});
+
+it('with few descriptors takes fewer connections, says so, and stays', async (context) => {
+  context.skip(spawnSync('prlimit', ['--version']).status !== 0, 'prlimit is not on PATH: it is part of util-linux');
+  const { authority, directory, roots } = await newMesh();
+  const ca = new Program(['ca', 'serve', '--dir', directory, '--listen', '127.0.0.1:0'], {
+    prefix: ['prlimit', '--nofile=140:140'],
+  });
+  const { listen } = await ca.said(/^serving certificates/);
+  const address = parseAddress(String(listen));
+  await ca.said(/^only 40 connections may be open/);
+  const sockets = Array.from({ length: 300 }, () => net.connect(endpoint(address)).on('error', () => {}));
+  onTestFinished(() => sockets.forEach((socket) => void socket.destroy()));
+  await ca.said(/^turned away 127.0.0.1: half of all connections are from this address/);
+  for (const socket of sockets) socket.destroy();
+  const leaf = await newLeaf(authority);
+  await expect
+    .poll(() =>
+      askCertificate(address, roots, { leaf }).then(
+        ({ status }) => status,
+        () => 0,
+      ),
+    )
+    .toBe(200);
 });
 
 describe('meshproxy ca token', () => {
