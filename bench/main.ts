@@ -49,15 +49,23 @@ async function fieldFor(settings: Settings): Promise<Field> {
     }
     return there;
   };
-  const peers = await present(select(allPeers(settings.meshproxyArguments), settings.peers, 'peer'));
+  const extra = settings.meshproxyArguments;
+  const { peers: named } = settings;
+  const all = allPeers(extra);
+  // Those that workloads bring can be named as well.
+  const known = [...all, ...allWorkloads.flatMap((workload) => workload.peers?.(extra) ?? [])];
+  const wanted = named && new Set(select(known, named, 'peer').map(({ name }) => name));
+  const among = (peers: readonly Peer[]) => peers.filter(({ name }) => wanted?.has(name) ?? true);
+  const peers = await present(among(all));
   for (const workload of select(allWorkloads, settings.only, 'workload')) {
-    // Unless named itself: one that brings its own peers is not about those that were named.
-    const isAside = (workload.fullRunOnly && settings.quick) || (workload.peers && settings.peers);
+    const brought = workload.peers?.(extra);
+    const own = brought && among(brought);
+    // Unless named itself: one that brings its own peers is about none of those that were named.
+    const isAside = (workload.fullRunOnly && settings.quick) || own?.length === 0;
     if (isAside && settings.only === undefined) continue;
-    const own = workload.peers?.(settings.meshproxyArguments);
     const why = await workload.missing?.();
-    if (why === undefined) contests.push({ workload, peers: own ? await present(own) : peers });
-    else missing.push(`${workload.name} left out: ${why}`);
+    if (why !== undefined) missing.push(`${workload.name} left out: ${why}`);
+    else contests.push({ workload, peers: brought ? await present(own?.length ? own : brought) : peers });
   }
   return { contests: contests.filter(({ peers }) => peers.length > 0), versions, missing };
 }
@@ -95,12 +103,11 @@ async function profile(settings: Settings, bench: Bench, field: Field): Promise<
   const why = tool && (await profilerMissing(tool));
   if (why !== undefined) warn(`profile left out: ${why}`);
   if (tool === undefined || why !== undefined) return;
-  let found = '';
-  const watching = profiler(tool, scratch, (text) => {
-    found = text;
-  });
+  const found: string[] = [];
+  const watching = profiler(tool, scratch, (text) => void found.push(text));
   const print = ({ cell, outcome }: CellResult) => {
-    const text = outcome.kind === 'failed' ? outcome.reason : found;
+    const texts = found.splice(0);
+    const text = outcome.kind === 'failed' ? outcome.reason : texts.join('\n\n');
     (settings.json ? console.error : console.log)(
       `\n### ${cell.workload.name} through ${cell.peer.name}, by ${tool}\n\n${text}`,
     );
@@ -110,7 +117,8 @@ async function profile(settings: Settings, bench: Bench, field: Field): Promise<
 }
 
 async function main(): Promise<void> {
-  const peerNames = allPeers([]).map(({ name }) => name);
+  const brought = allWorkloads.flatMap((workload) => workload.peers?.([]) ?? []);
+  const peerNames = [...new Set([...allPeers([]), ...brought].map(({ name }) => name))];
   const settings = parseSettings(
     process.argv.slice(2),
     allWorkloads.map(({ name }) => name),

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LoadEngine } from './load/engine.js';
 import { parseLoadResult } from './load/result.js';
-import { usageOf } from './measure/proc.js';
+import { type Usage, usageOf } from './measure/proc.js';
 import type { Profiler } from './measure/profile.js';
 import { direct } from './peers/direct.js';
 import type { Peer } from './peers/peer.js';
@@ -79,14 +79,15 @@ export function secondsOf(plan: readonly PlannedCell[], { seconds, warmupSeconds
 interface Running {
   readonly port: number;
   readonly adminPort: number;
-  readonly proxy: Child | undefined;
+  /** None, one, or both ends of a hop. */
+  readonly proxies: readonly Child[];
   /** The cores of the load. */
   readonly cores: string | undefined;
   /** What is to be ended with the cell. */
   readonly started: Child[];
 }
 
-function cellFor(bench: Bench, { port, adminPort, proxy, cores, started }: Running): Cell {
+function cellFor(bench: Bench, { port, adminPort, proxies, cores, started }: Running): Cell {
   const client = (command: Command, seconds: number) => run(pinned(command, cores), seconds * 1000 + CLIENT_GRACE_MS);
   return {
     intensity: bench.intensity,
@@ -102,9 +103,30 @@ function cellFor(bench: Bench, { port, adminPort, proxy, cores, started }: Runni
       started.push(child);
       return child;
     },
-    usage: () => (proxy === undefined ? undefined : usageOf(proxy.pid)),
-    watched: (work) => (bench.profiler && proxy ? bench.profiler.watch(proxy.pid, work) : work()),
+    usage: () => totalOf(proxies),
+    watched: (work) => watchedBy(bench.profiler, proxies, work),
   };
+}
+
+function totalOf(proxies: readonly Child[]): Usage | undefined {
+  let total: Usage | undefined;
+  for (const { pid } of proxies) {
+    const usage = usageOf(pid);
+    if (usage === undefined) return undefined;
+    const { cpuSeconds, residentBytes } = total ?? { cpuSeconds: 0, residentBytes: 0 };
+    total = { cpuSeconds: cpuSeconds + usage.cpuSeconds, residentBytes: residentBytes + usage.residentBytes };
+  }
+  return total;
+}
+
+/** Each proxy by a watcher of its own. */
+function watchedBy<Result>(
+  profiler: Profiler | undefined,
+  [first, ...others]: readonly Child[],
+  work: () => Promise<Result>,
+): Promise<Result> {
+  if (profiler === undefined || first === undefined) return work();
+  return profiler.watch(first.pid, () => watchedBy(profiler, others, work));
 }
 
 /** Starts upstream and proxy afresh, runs the workload, and ends what it started. */
@@ -122,17 +144,18 @@ async function measureCell(bench: Bench, { workload, peer }: PlannedCell): Promi
     const upstreamPort = await freePort();
     const upstream = await workload.upstream({ load: bench.load, port: upstreamPort, directory });
     await serve(upstream, cores.load, upstreamPort);
-    const [listenPort, adminPort] = [await freePort(), await freePort()];
-    const command = await peer.command({
-      listenPort,
-      upstreamPort,
-      adminPort,
-      directory,
-      descriptors: bench.descriptors,
-    });
-    const proxy = command && (await serve(bench.profiler?.prepared(command) ?? command, cores.proxy, listenPort));
-    const port = proxy ? listenPort : upstreamPort;
-    return await workload.run(cellFor(bench, { port, adminPort, proxy, cores: cores.load, started }));
+    const proxies: Child[] = [];
+    let port = upstreamPort;
+    const adminPort = await freePort();
+    for (const end of [peer.far, peer.command]) {
+      const listenPort = await freePort();
+      const { scratch, descriptors } = bench;
+      const command = await end?.({ listenPort, upstreamPort: port, adminPort, directory, scratch, descriptors });
+      if (command === undefined) continue;
+      proxies.push(await serve(bench.profiler?.prepared(command) ?? command, cores.proxy, listenPort));
+      port = listenPort;
+    }
+    return await workload.run(cellFor(bench, { port, adminPort, proxies, cores: cores.load, started }));
   } finally {
     // The client first: a proxy that is ended under load has things to say that concern nobody.
     for (const child of started.reverse()) await child.stop();

@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { PROFILERS, type ProfilerName } from './measure/profile.js';
 import { paths } from './paths.js';
-import { fieldOf, nativeTargets } from './targets.js';
+import { fieldOf, hopTargets, nativeTargets } from './targets.js';
 
 export interface Settings {
   readonly quick: boolean;
@@ -103,7 +103,7 @@ export function parseSettings(
     .parse(args, { from: 'user' });
   const options = program.opts();
   const base = options['quick'] === true ? QUICK : FULL;
-  const needed = options['targets'] === true ? fieldOf(nativeTargets) : undefined;
+  const needed = options['targets'] === true ? fieldOf([...nativeTargets, ...hopTargets]) : undefined;
   return {
     quick: options['quick'] === true,
     only: options['only'] ?? needed?.workloads,
@@ -123,14 +123,14 @@ export function parseSettings(
   };
 }
 
-/** Those of `all` that `wanted` names, in the order of `all`; `rr` names `rr1` and `rr32`. Throws at a name that is none. */
+/** Those of `all` that `wanted` names, in the order of `all`; `rr` names `rr1` and `rr32`, `mtls` all that begin with `mtls-`. Throws at a name that is none. */
 export function select<Named extends { readonly name: string }>(
   all: readonly Named[],
   wanted: readonly string[] | undefined,
   what: string,
 ): readonly Named[] {
   if (wanted === undefined) return all;
-  const matches = (name: string, item: string) => name === item || name.replace(/\d+$/, '') === item;
+  const matches = (name: string, item: string) => [name, name.replace(/\d+$/, ''), name.split('-')[0]].includes(item);
   const unknown = wanted.find((item) => !all.some(({ name }) => matches(name, item)));
   if (unknown !== undefined) {
     throw new Error(`no ${what} is called "${unknown}"; there are: ${all.map(({ name }) => name).join(', ')}`);

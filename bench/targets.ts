@@ -89,7 +89,15 @@ export const nativeTargets: readonly Target[] = [
   ofWorkers('shareIdle', 'largest share of as many connections as idle has', { atMost: MOST_OF_TWO }),
 ];
 
-export const targets: readonly Target[] = [...nativeTargets, ...streamsTargets];
+/** Both ends of a hop with mutual TLS against two HAProxies that do the same; `haproxy` resumes sessions, `haproxy-full` does not. */
+export const hopTargets: readonly Target[] = [
+  ofNative('mtls-bulk', 'rate', 'throughput', { atLeast: 1 }, 'haproxy'),
+  ofNative('mtls-rr32', 'cpu', 'CPU per request', { atMost: 1.5 }, 'haproxy'),
+  ofNative('mtls-connect', 'rate', 'handshakes per second', { atLeast: 0.75 }, 'haproxy'),
+  ofNative('mtls-connect', 'rate', 'handshakes per second', { atLeast: 0.75 }, 'haproxy-full'),
+];
+
+export const targets: readonly Target[] = [...nativeTargets, ...streamsTargets, ...hopTargets];
 
 /** The workloads and the peers that it takes to judge them. */
 export function fieldOf(wanted: readonly Target[]): { readonly workloads: string[]; readonly peers: string[] } {

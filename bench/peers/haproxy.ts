@@ -14,7 +14,7 @@ const PIPE_BYTES = 1024 * 1024;
  * two forcing options are given as well. Buffers, events per poll and
  * the like are HAProxy's defaults.
  */
-export function haproxyConfig(task: Task): string {
+export function haproxyPreamble(task: Task): string {
   return `global
   nbthread 1
   maxconn ${mostConnections(task.descriptors)}
@@ -28,7 +28,11 @@ defaults
   option splice-auto
   option splice-request
   option splice-response
-listen bench
+`;
+}
+
+export function haproxyConfig(task: Task): string {
+  return `${haproxyPreamble(task)}listen bench
   bind 127.0.0.1:${task.listenPort} backlog 4096
   server upstream 127.0.0.1:${task.upstreamPort}
 `;

@@ -15,6 +15,8 @@ export interface Task {
   readonly adminPort: number;
   /** A folder of its own for what it has to write: configuration, pid file. */
   readonly directory: string;
+  /** One that all cells of the run have in common, for what is made once. */
+  readonly scratch: string;
   /** The most descriptors that a process may have on this machine. */
   readonly descriptors: number;
 }
@@ -24,6 +26,8 @@ export interface Peer {
   detect(): Promise<Detection>;
   /** How to run it in the foreground, access log off, on one thread unless its name says otherwise; `undefined` for none: the client then goes straight to the server. */
   command(task: Task): Promise<Command | undefined>;
+  /** Of a peer that is two proxies one behind the other, the far one: the other's upstream. CPU and memory are those of both. */
+  far?(task: Task): Promise<Command | undefined>;
 }
 
 /** Descriptors that a proxy needs besides two for each connection: listeners, epoll, logs, and the pipes of `splice`. */

@@ -5,7 +5,7 @@ import type { CellResult, Contest } from '../run.js';
 import type { Metric, Workload } from '../workloads/workload.js';
 
 /** The peers that every figure is compared with, where they took part. */
-export const REFERENCES = ['floor', 'haproxy', 'pipe', '1 worker'] as const;
+export const REFERENCES = ['floor', 'haproxy', 'haproxy-full', 'pipe', '1 worker'] as const;
 
 export interface Figure {
   readonly median: number;

@@ -4,6 +4,7 @@ import { connectPerRequest } from './connect.js';
 import { http } from './http.js';
 import { idle } from './idle.js';
 import { iperf3 } from './iperf3.js';
+import { mtlsBulk, mtlsConnect, mtlsRequestResponse } from './mtls.js';
 import { openLoop } from './open-loop.js';
 import { requestResponse } from './request-response.js';
 import { twoWorkers } from './workers.js';
@@ -20,6 +21,9 @@ export const workloads: readonly Workload[] = [
   http,
   idle,
   twoWorkers,
+  mtlsBulk,
+  mtlsRequestResponse,
+  mtlsConnect,
   iperf3,
   wrk,
 ];

@@ -41,7 +41,14 @@ describe.runIf(hasCompiler)('the floor', () => {
     server = createServer({ allowHalfOpen: true, noDelay: true }).listen(upstreamPort, '127.0.0.1');
     await once(server, 'listening');
     listenPort = await freePort();
-    const command = await floor.command({ listenPort, upstreamPort, adminPort: 0, directory, descriptors: 1_000 });
+    const command = await floor.command({
+      listenPort,
+      upstreamPort,
+      adminPort: 0,
+      directory,
+      scratch: directory,
+      descriptors: 1_000,
+    });
     if (!command) throw new Error('the floor is a program');
     // What `listening` opens to see that it listens reaches the server too.
     const probed = once(server, 'connection');

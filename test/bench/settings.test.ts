@@ -32,7 +32,7 @@ describe('the command line', () => {
 
   it('takes what the targets of the native engine need, and single options replace that too', () => {
     const settings = parseSettings(['--targets'], [], ['direct', 'floor', 'haproxy', 'pipe', 'meshproxy']);
-    expect(settings.only).toEqual(['rr32', 'bulk', 'connect', 'idle', 'workers2']);
+    expect(settings.only).toEqual(['rr32', 'bulk', 'connect', 'idle', 'workers2', 'mtls-bulk', 'mtls-rr32', 'mtls-connect']);
     expect(settings.peers).toEqual(['floor', 'haproxy', 'meshproxy']);
     expect(settings.rounds).toBe(5);
     expect(parseSettings(['--targets', '--only', 'idle'], [], []).only).toEqual(['idle']);
@@ -46,7 +46,14 @@ describe('the command line', () => {
 });
 
 describe('peers', () => {
-  const task = { listenPort: 1234, upstreamPort: 5678, directory: '/tmp/x', adminPort: 9101, descriptors: 20_000 };
+  const task = {
+    listenPort: 1234,
+    upstreamPort: 5678,
+    directory: '/tmp/x',
+    scratch: '/tmp',
+    adminPort: 9101,
+    descriptors: 20_000,
+  };
 
   it('get as many connections as descriptors allow, and are told so', () => {
     expect(mostConnections(20_000)).toBe(9_500);
