@@ -4,7 +4,7 @@
  * bundle; then the token's fingerprints pick the root out of what is shown, and the token itself is sent after that.
  */
 import { X509Certificate } from 'node:crypto';
-import { Agent, type RequestOptions, request } from 'node:https';
+import { Agent, type AgentOptions, type RequestOptions, request } from 'node:https';
 import { type Address, formatAddress } from '../core/address.js';
 import type { CancelSignal } from '../core/cancel.js';
 import { describeError, MeshproxyError } from '../core/errors.js';
@@ -47,12 +47,15 @@ const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 /** What can be asked of an authority. */
 export type CaCalls = Pick<CaClient, 'address' | 'unverifiedTrust' | 'trust' | 'certificate' | 'close'>;
 
+/** The system finds a dead authority by probes that cost nobody anything, from so long on, ms. */
+const KEPT = { keepAlive: true, keepAliveMsecs: 60_000, maxSockets: 1, minVersion: 'TLSv1.3' } as const;
+
 export class CaClient {
   readonly #addresses: readonly Address[];
   /** The one that answered last is asked first. */
   #turn = 0;
-  /** One connection is kept for following the trust, as long as the bundle it was opened with holds. */
-  #kept: { readonly bundle: string; readonly agent: Agent } | undefined;
+  /** One connection is kept, as long as the bundle holds that it was opened with: a handshake costs the authority more than a certificate. */
+  #kept: { readonly session: CaSession; readonly agent: Agent } | undefined;
 
   /** @param addresses of processes that serve the same authority; asked in turn where one does not answer */
   constructor(addresses: readonly Address[]) {
@@ -74,20 +77,33 @@ export class CaClient {
   /** The trust, as soon as its version is another than `after`, or as it is after `waitS` seconds. */
   trust(session: CaSession, after: string | undefined, waitS: number, signal: CancelSignal): Promise<Trust> {
     const query = after === undefined ? '' : `?after=${encodeURIComponent(after)}&wait=${waitS}`;
-    const options = { ...verifying(session), agent: this.#keptAgent(session.bundle) };
+    const options = { agent: this.#keptAgent(session) };
     return this.#ask({ method: 'GET', path: `/v1/trust${query}`, signal, options, waitMs: waitS * 1000 }, parseTrust);
   }
 
-  certificate(
+  /**
+   * Over the connection that is kept, where there is one: who asks has proven on it to be who he is, by the certificate of
+   * then. If the authority does not take that one any more, it is asked once again with that of now.
+   */
+  async certificate(
     session: CaSession,
     csr: string,
     token: string | undefined,
     signal: CancelSignal,
   ): Promise<CertificateAnswer> {
-    const { chain: cert, key } = session.credential ?? {};
-    const options = { ...verifying(session), ...(cert !== undefined && { cert, key }), agent: false as const };
     const body = JSON.stringify({ csr, ...(token !== undefined && { token }) });
-    return this.#ask({ method: 'POST', path: '/v1/certificate', signal, options, body }, parseCertificateAnswer);
+    const ask = () => {
+      const options = { agent: this.#keptAgent(session) };
+      return this.#ask({ method: 'POST', path: '/v1/certificate', signal, options, body }, parseCertificateAnswer);
+    };
+    try {
+      return await ask();
+    } catch (error) {
+      const isStale = this.#kept !== undefined && this.#kept.session.credential !== session.credential;
+      if (!isStale || !(error instanceof CaRefusal) || error.refusal === 'busy') throw error;
+      this.close();
+      return await ask();
+    }
   }
 
   close(): void {
@@ -101,10 +117,13 @@ export class CaClient {
     return address;
   }
 
-  #keptAgent(bundle: string): Agent {
-    if (this.#kept?.bundle !== bundle) {
-      this.#kept?.agent.destroy();
-      this.#kept = { bundle, agent: new Agent({ keepAlive: true, maxSockets: 1 }) };
+  #keptAgent(session: CaSession): Agent {
+    if (this.#kept?.session.bundle !== session.bundle) {
+      this.close();
+      const { chain: cert, key } = session.credential ?? {};
+      // Of the agent and not of each request: Node keeps no connection that was verified by a request's own function.
+      const agent = new Agent({ ...KEPT, ...verifying(session), ...(cert !== undefined && { cert, key }) });
+      this.#kept = { session, agent };
     }
     return this.#kept.agent;
   }
@@ -121,7 +140,10 @@ export class CaClient {
       throw new CaRefusal(`the authority at ${formatAddress(address)}: ${error}`, details);
     } catch (cause) {
       // Whoever has no time, or is not there, is asked after the others.
-      if (!(cause instanceof CaRefusal) || cause.refusal === undefined || cause.refusal === 'busy') this.#turn += 1;
+      if (!(cause instanceof CaRefusal) || cause.refusal === undefined || cause.refusal === 'busy') {
+        this.#turn += 1;
+        if (this.#addresses.length > 1) this.close();
+      }
       if (cause instanceof CaRefusal || call.signal.aborted) throw cause;
       throw new CaRefusal(`the authority at ${formatAddress(address)}: ${describeError(cause)}`, { cause });
     }
@@ -196,7 +218,7 @@ function placeOf(address: Address): RequestOptions {
   }
 }
 
-function verifying({ trustDomain, bundle }: CaSession): RequestOptions {
+function verifying({ trustDomain, bundle }: CaSession): AgentOptions {
   const wanted = `URI:${formatSpiffeId(authorityIdentity(trustDomain))}`;
   return {
     ca: bundle,

@@ -46,6 +46,8 @@ export async function join({ client, directory, tokenFile, now }: JoinOptions, s
   const answer = await client.certificate(session, createCsr(keys), text, signal);
   const got = read(answer, keys, token.identity, client.address);
   await unlink(pending).catch(() => {});
+  // What was opened without a certificate is of no use from now on.
+  client.close();
   return got;
 }
 

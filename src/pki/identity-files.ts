@@ -63,6 +63,7 @@ export async function loadIdentity({
   bundle,
   revoked: list,
 }: IdentityFiles): Promise<LoadedIdentity> {
+  // In this order: whoever takes a root out of the bundle has it among the retired before.
   const roots = bundle === undefined ? undefined : await loadBundle(bundle);
   const revoked = list === undefined ? NOTHING_REVOKED : parseRevoked((await readPem(list)).text, list);
   if (certificate === undefined || key === undefined) {

@@ -70,13 +70,16 @@ export async function saveIdentity(directory: string, { key, chain }: KeptIdenti
   await writeWhole(certificate, key + chain, { how: 'replace', mode: SECRET_MODE });
 }
 
-/** Before the identity, where both are new: who sees that finds whom to trust. */
+/**
+ * Before the identity, where both are new: who sees that finds whom to trust. What is revoked comes before the bundle: a
+ * root that leaves that must be known as retired by then.
+ */
 export async function saveTrust(directory: string, trust: Trust): Promise<void> {
   const { bundle, revoked } = identityFilesIn(directory);
   await makeFolder(directory);
-  if ((await read(bundle)) !== trust.bundle) await writeWhole(bundle, trust.bundle, { how: 'replace' });
   const list = `${JSON.stringify(trust.revoked)}\n`;
   if ((await read(revoked)) !== list) await writeWhole(revoked, list, { how: 'replace' });
+  if ((await read(bundle)) !== trust.bundle) await writeWhole(bundle, trust.bundle, { how: 'replace' });
 }
 
 /** Throws where the authority would have nobody trust anything: an accident, or not the authority. */

@@ -4,7 +4,7 @@
  * all the same, the authority still takes it within its grace period, so that nobody is locked out by an outage.
  */
 import { backoffMs } from '../core/backoff.js';
-import { type Clock, sleep, type Timer } from '../core/clock.js';
+import { type Clock, sleep } from '../core/clock.js';
 import { describeError } from '../core/errors.js';
 import { formatSpiffeId } from '../core/identity.js';
 import { formatDuration } from '../core/units.js';
@@ -43,8 +43,11 @@ const JITTER = 1 / 20;
 const RETRY = { baseMs: 1000, maxMs: 60_000 };
 /** A new issuer: all are to renew, and not all at once, ms and as a part of a life. */
 const SPREAD = { mostMs: 5 * 60_000, ofLife: 1 / 12 };
-/** The authority keeps a question for so long, s; on the way nobody forgets a silent connection as soon. */
-const WAIT_S = 25;
+/**
+ * The authority keeps a question for so long at most, ms. Ten thousand that ask again every ten minutes cost it half of a
+ * hundredth of a core; and so long does it take at most to notice that it has gone without a word.
+ */
+const LONGEST_WAIT_MS = 600_000;
 /** An answer that says nothing new, sooner than it was to come: not asked again at once, ms. */
 const LEAST_INTERVAL_MS = 1000;
 /** Of failures that go on, one line for so many. */
@@ -68,9 +71,10 @@ export class Renewer {
   readonly #stopped = new AbortController();
   #state: State | undefined;
   #dueAt = 0;
-  #timer: Timer | undefined;
-  #renewing = false;
   #failures = 0;
+  #trustVersion: string | undefined;
+  /** How often in a row the trust could not be followed. */
+  #deaf = 0;
   #failing: { readonly since: number; readonly error: string } | undefined;
   #counts = { done: 0, failed: 0 };
 
@@ -96,13 +100,12 @@ export class Renewer {
     this.#state = await this.#fromDisk();
     if (this.#state === undefined) await this.#joinWithin(withinMs);
     this.#schedule();
-    void this.#followTrust();
+    void this.#run();
   }
 
   /** Idempotent. */
   stop(): void {
     this.#stopped.abort();
-    this.#timer?.cancel();
     this.#options.client.close();
   }
 
@@ -140,44 +143,43 @@ export class Renewer {
     say('info', `${formatSpiffeId(got.kept.identity)} has joined: its certificate is valid for ${this.#left()}`);
   }
 
+  /** One question at a time, over one connection: whom to trust, until it is time for another certificate. */
+  async #run(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      if (clock.wall() >= this.#dueAt) await this.#renew();
+      else await this.#followTrust();
+    }
+  }
+
   #schedule(): void {
     const { kept } = this.#current;
     const life = kept.notAfter - kept.notBefore;
     const jitter = (2 * this.#options.random() - 1) * JITTER;
-    this.#renewAt(kept.notBefore + life * (RENEW_AT + jitter));
-  }
-
-  #renewAt(moment: number): void {
-    const { clock } = this.#options;
-    this.#dueAt = moment;
-    this.#timer?.cancel();
-    if (this.#stopped.signal.aborted) return;
-    this.#timer = clock.after(Math.max(0, moment - clock.wall()), () => {
-      // The wall clock may have been set back, and a timer fires at the latest after some weeks.
-      if (clock.wall() < this.#dueAt) this.#renewAt(this.#dueAt);
-      else void this.#renew();
-    });
+    this.#dueAt = kept.notBefore + life * (RENEW_AT + jitter);
   }
 
   async #renew(): Promise<void> {
-    if (this.#renewing) return;
-    this.#renewing = true;
     const { client, say } = this.#options;
     const { kept, bundle } = this.#current;
     try {
       const got = await renew({ client, kept, bundle }, this.#stopped.signal);
       await this.#adopt(got.kept, got.trust);
       this.#counts.done += 1;
-      if (this.#failing)
+      if (this.#failing) {
         say('info', `the certificate of ${formatSpiffeId(kept.identity)} is renewed at last: ${this.#left()}`);
-      this.#failures = 0;
-      this.#failing = undefined;
-      this.#schedule();
+      }
+      this.#recovered();
     } catch (error) {
       if (!this.#stopped.signal.aborted) await this.#failed(error);
-    } finally {
-      this.#renewing = false;
     }
+  }
+
+  #recovered(): void {
+    this.#failures = 0;
+    this.#failing = undefined;
+    this.#schedule();
   }
 
   async #failed(error: unknown): Promise<void> {
@@ -188,9 +190,10 @@ export class Renewer {
     const isNews = this.#failing?.error !== words || this.#failures % REPEAT_EVERY === 0;
     this.#failing = { since: this.#failing?.since ?? clock.wall(), error: words };
     if (error instanceof CaRefusal && error.refusal === 'unauthorized' && (await this.#joinAgain())) return;
-    if (isNews)
+    if (isNews) {
       say('warn', `the certificate is not renewed: ${words}; it is valid for ${this.#left()}, and it is tried again`);
-    this.#renewAt(clock.wall() + this.#waitAfter(error, this.#failures, random()));
+    }
+    this.#dueAt = clock.wall() + this.#waitAfter(error, this.#failures, random());
   }
 
   /** The authority does not know this workload any more. Somebody may have put a new token there. */
@@ -198,37 +201,37 @@ export class Renewer {
     if (this.#options.tokenFile === undefined) return false;
     try {
       await this.#join();
-      this.#failures = 0;
-      this.#failing = undefined;
-      this.#schedule();
+      this.#recovered();
       return true;
     } catch {
       return false;
     }
   }
 
+  /** Until there is news, a certificate is due, or nothing comes of it. */
   async #followTrust(): Promise<void> {
     const { client, clock, random, say } = this.#options;
     const { signal } = this.#stopped;
-    let version: string | undefined;
-    let failures = 0;
-    while (!signal.aborted) {
-      const { kept, bundle } = this.#current;
-      const askedAt = clock.now();
-      try {
-        const trust = await client.trust({ trustDomain: kept.identity.trustDomain, bundle }, version, WAIT_S, signal);
-        const isNew = trust.version !== version;
-        if (isNew) await this.#adoptTrust(trust);
-        version = trust.version;
-        failures = 0;
-        if (!isNew && clock.now() - askedAt < LEAST_INTERVAL_MS) await sleep(clock, LEAST_INTERVAL_MS, signal);
-      } catch (error) {
-        if (signal.aborted) return;
-        failures += 1;
-        if (failures % REPEAT_EVERY === 1)
-          say('warn', `whom to trust cannot be followed: ${describeError(error)}; trying again`);
-        await sleep(clock, this.#waitAfter(error, failures, random()), signal);
+    const { kept, bundle } = this.#current;
+    const askedAt = clock.now();
+    const waitS = Math.ceil(Math.min(LONGEST_WAIT_MS, this.#dueAt - clock.wall()) / 1000);
+    const session = { trustDomain: kept.identity.trustDomain, bundle, credential: kept };
+    try {
+      const trust = await client.trust(session, this.#trustVersion, waitS, signal);
+      const isNews = trust.version !== this.#trustVersion;
+      if (isNews) await this.#adoptTrust(trust);
+      this.#trustVersion = trust.version;
+      this.#deaf = 0;
+      const early = LEAST_INTERVAL_MS - (clock.now() - askedAt);
+      if (!isNews && early > 0) await sleep(clock, early, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#deaf += 1;
+      if (this.#deaf % REPEAT_EVERY === 1) {
+        say('warn', `whom to trust cannot be followed: ${describeError(error)}; trying again`);
       }
+      const waitMs = this.#waitAfter(error, this.#deaf, random());
+      await sleep(clock, Math.min(waitMs, Math.max(0, this.#dueAt - clock.wall())), signal);
     }
   }
 
@@ -248,7 +251,7 @@ export class Renewer {
     this.#state = { kept, bundle: trust.bundle };
     if (trust.issuer === kept.issuer) return;
     const spread = Math.min(SPREAD.mostMs, (kept.notAfter - kept.notBefore) * SPREAD.ofLife);
-    this.#renewAt(Math.min(this.#dueAt, clock.wall() + random() * spread));
+    this.#dueAt = Math.min(this.#dueAt, clock.wall() + random() * spread);
   }
 
   #waitAfter(error: unknown, failures: number, random: number): number {

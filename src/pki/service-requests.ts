@@ -34,8 +34,8 @@ export type Target =
   | { readonly kind: 'health' }
   | { readonly kind: 'metrics' };
 
-/** Long enough to cost little, short enough to outlive what forgets silent connections on the way (30 s to minutes). */
-export const MAX_WAIT_S = 60;
+/** Long enough to cost little. On the way a silent connection is kept up by the probes of TCP. */
+export const MAX_WAIT_S = 3600;
 
 const TARGETS = 'POST /v1/certificate, GET /v1/trust, GET /healthz, GET /metrics';
 

@@ -32,7 +32,16 @@ describe('the command line', () => {
 
   it('takes what the targets of the native engine need, and single options replace that too', () => {
     const settings = parseSettings(['--targets'], [], ['direct', 'floor', 'haproxy', 'pipe', 'meshproxy']);
-    expect(settings.only).toEqual(['rr32', 'bulk', 'connect', 'idle', 'workers2', 'mtls-bulk', 'mtls-rr32', 'mtls-connect']);
+    expect(settings.only).toEqual([
+      'rr32',
+      'bulk',
+      'connect',
+      'idle',
+      'workers2',
+      'mtls-bulk',
+      'mtls-rr32',
+      'mtls-connect',
+    ]);
     expect(settings.peers).toEqual(['floor', 'haproxy', 'meshproxy']);
     expect(settings.rounds).toBe(5);
     expect(parseSettings(['--targets', '--only', 'idle'], [], []).only).toEqual(['idle']);

@@ -38,11 +38,16 @@ async function world({ random = (): number => 0.5, lifetimeMs = HOUR_MS } = {}) 
   const client: CaCalls = {
     address: '127.0.0.1:8443',
     unverifiedTrust: async () => authority.trust,
-    trust: (_, after, _wait, signal: CancelSignal) =>
+    trust: (_, after, waitS, signal: CancelSignal) =>
       new Promise((resolve, reject) => {
         if (after !== authority.trust.version) return resolve(authority.trust);
-        watching = resolve;
-        signal.addEventListener('abort', () => reject(new Error('given up')), { once: true });
+        const giveUp = () => reject(new Error('given up'));
+        watching = (trust) => {
+          signal.removeEventListener('abort', giveUp);
+          resolve(trust);
+        };
+        clock.after(waitS * 1000, () => watching?.(authority.trust));
+        signal.addEventListener('abort', giveUp, { once: true });
       }),
     certificate: async (session, csr, token) => {
       asked.push({ at: clock.wall(), session, token });
