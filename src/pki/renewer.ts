@@ -61,6 +61,19 @@ const FINAL: ReadonlySet<string | undefined> = new Set([
   'bad-request',
 ]);
 
+/** When a certificate is to be renewed, ms since 1970. @param random between 0 and 1 */
+export function renewalAt(
+  { notBefore, notAfter }: Pick<KeptIdentity, 'notBefore' | 'notAfter'>,
+  random: number,
+): number {
+  return notBefore + (notAfter - notBefore) * (RENEW_AT + (2 * random - 1) * JITTER);
+}
+
+/** How long the authority is asked to keep a question, ms. */
+export function waitFor(dueAt: number, now: number): number {
+  return Math.min(LONGEST_WAIT_MS, dueAt - now);
+}
+
 interface State {
   readonly kept: KeptIdentity;
   readonly bundle: string;
@@ -154,10 +167,7 @@ export class Renewer {
   }
 
   #schedule(): void {
-    const { kept } = this.#current;
-    const life = kept.notAfter - kept.notBefore;
-    const jitter = (2 * this.#options.random() - 1) * JITTER;
-    this.#dueAt = kept.notBefore + life * (RENEW_AT + jitter);
+    this.#dueAt = renewalAt(this.#current.kept, this.#options.random());
   }
 
   async #renew(): Promise<void> {
@@ -214,7 +224,7 @@ export class Renewer {
     const { signal } = this.#stopped;
     const { kept, bundle } = this.#current;
     const askedAt = clock.now();
-    const waitS = Math.ceil(Math.min(LONGEST_WAIT_MS, this.#dueAt - clock.wall()) / 1000);
+    const waitS = Math.ceil(waitFor(this.#dueAt, clock.wall()) / 1000);
     const session = { trustDomain: kept.identity.trustDomain, bundle, credential: kept };
     try {
       const trust = await client.trust(session, this.#trustVersion, waitS, signal);
