@@ -31,6 +31,7 @@ export class FollowedIdentity {
   #alarm: Timer | undefined;
   #refused: string | undefined;
   #stopped = false;
+  #turn: Promise<void> = Promise.resolve();
 
   /** Rejects where the files cannot be used. Follows nothing yet. */
   static async load(options: FollowedIdentityOptions): Promise<FollowedIdentity> {
@@ -63,9 +64,11 @@ export class FollowedIdentity {
     this.#watchExpiry();
     const paths = new Set(Object.values(this.#options.files).filter((path) => path !== undefined));
     this.#watches = await Promise.all(
-      [...paths].map((path) => watchFile(path, () => void this.#reload(true), { clock: this.#options.clock })),
+      [...paths].map((path) => watchFile(path, () => void this.#reloadInTurn(true), { clock: this.#options.clock })),
     );
-    if (this.#stopped) this.stop();
+    if (this.#stopped) return this.stop();
+    // What was written between loading and watching: a renewer is at work already, and revocations must not wait.
+    await this.#reloadInTurn(true);
   }
 
   /** Idempotent. */
@@ -74,6 +77,12 @@ export class FollowedIdentity {
     for (const watch of this.#watches.splice(0)) watch.close();
     this.#retry?.cancel();
     this.#alarm?.cancel();
+  }
+
+  /** Of two at once, the one that has read the older files might be done last. */
+  #reloadInTurn(mayRetry: boolean): Promise<void> {
+    this.#turn = this.#turn.then(() => this.#reload(mayRetry));
+    return this.#turn;
   }
 
   async #reload(mayRetry: boolean): Promise<void> {
@@ -98,7 +107,7 @@ export class FollowedIdentity {
     } catch (error) {
       if (this.#stopped) return;
       if (mayRetry) {
-        this.#retry = clock.after(RETRY_MS, () => void this.#reload(false));
+        this.#retry = clock.after(RETRY_MS, () => void this.#reloadInTurn(false));
         return;
       }
       this.#refused = describeError(error);

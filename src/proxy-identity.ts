@@ -49,10 +49,16 @@ export class ProxyIdentity {
     const text = JSON.stringify(config);
     const before = this.#source;
     const source = before?.text === text ? before : await this.#open(text, config);
+    const identity = source?.followed.identity ?? NOBODY;
     return {
-      identity: source?.followed.identity ?? NOBODY,
+      identity,
       commit: async () => {
-        if (source === before) return;
+        if (source === before) {
+          // Files that have changed since it was prepared: the older one, which it brought, must not stay in force.
+          const current = source?.followed.identity ?? NOBODY;
+          if (current !== identity) this.#options.onChange(current);
+          return;
+        }
         this.stop();
         this.#source = source;
         await source?.followed.follow();
