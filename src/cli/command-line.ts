@@ -6,11 +6,16 @@ import { SHORT_HELP } from './help.js';
 import { createProgram } from './program.js';
 import { EXIT, exitCodeOf, formatError, hasColours, wantsStack } from './report.js';
 
+/** Of Node's. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 async function main(args: readonly string[]): Promise<number> {
   if (args.length === 0) {
     process.stderr.write(SHORT_HELP);
     return EXIT.usage;
   }
+  // Until the command is done: what it waits for may hang on a `Clock` alone, and the timers of that keep no process.
+  const alive = setInterval(() => {}, LONGEST_TIMER_MS);
   try {
     await createProgram().parseAsync(args, { from: 'user' });
     return EXIT.ok;
@@ -19,6 +24,8 @@ async function main(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     report(error, args);
     return exitCodeOf(error);
+  } finally {
+    clearInterval(alive);
   }
 }
 

@@ -169,6 +169,46 @@ describe.each(['native', 'streams'])('proxies with an identity from the authorit
   });
 });
 
+describe('a proxy that starts', () => {
+  it('knows what was revoked while it was off', async () => {
+    const mesh = await new Mesh('native').start();
+    const start = async () => {
+      const flags = ['--workers', '2', '--tls-accept', 'mutual', ...identity];
+      const program = Program.inFrontOf(['127.0.0.1:9'], flags);
+      await program.loopback();
+      return program;
+    };
+    const identity = await mesh.identity('server');
+    const first = await start();
+    first.kill('SIGTERM');
+    expect(await first.exit()).toBe(0);
+    await mesh.ca('revoke', '--identity', 'ns/default/sa/client');
+    await (await start()).said(/^whom to trust has changed/);
+  });
+
+  it('waits for an authority that starts after it', async () => {
+    const mesh = await new Mesh('streams').start();
+    const identity = await mesh.identity('early');
+    const later = `unix:${mesh.path('ca.sock')}`;
+    const flags = ['--tls-accept', 'mutual', '--ca', later, ...identity.slice(2)];
+    const program = Program.inFrontOf(['127.0.0.1:9'], flags);
+    await program.said(/^no identity yet: .*; trying again/);
+    await mesh.serve(later);
+    await program.loopback();
+  });
+});
+
+describe('a change of the authority', () => {
+  it('that cannot be made fails, and says so', async () => {
+    const mesh = await new Mesh('streams').start();
+    writeFileSync(join(mesh.path('ca'), 'ca.lock'), '1 another-machine');
+    await expect(mesh.ca('revoke', '--identity', 'ns/default/sa/client')).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('another process is changing this authority'),
+    });
+  });
+});
+
 describe('a proxy without an identity', () => {
   it('does not start with a token that is spent, or for an authority that the token is not from', async () => {
     const mesh = await new Mesh('streams').start();

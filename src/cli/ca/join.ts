@@ -75,12 +75,6 @@ async function join({ ca, tokenFile, out, timeout, follow }: JoinOptions): Promi
 
 function stopped(): Promise<void> {
   return new Promise((resolve) => {
-    // Timers do not keep the process.
-    const alive = setInterval(() => {}, 2 ** 30);
-    const stop = (): void => {
-      clearInterval(alive);
-      resolve();
-    };
-    process.once('SIGTERM', stop).once('SIGINT', stop);
+    process.once('SIGTERM', resolve).once('SIGINT', resolve);
   });
 }
