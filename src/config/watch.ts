@@ -6,12 +6,11 @@
  * be out of watches, and a link further up the path can be turned where nobody watches.
  */
 import { createHash } from 'node:crypto';
-import { type FSWatcher, watch } from 'node:fs';
+import { createReadStream, type FSWatcher, watch } from 'node:fs';
 import { readlink, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { type Clock, systemClock, type Timer } from '../core/clock.js';
-import { errnoOf, MeshproxyError } from '../core/errors.js';
-import { readBytes } from './read.js';
+import { errnoOf } from '../core/errors.js';
 
 export interface FileWatch {
   /** No call comes after it. Idempotent. */
@@ -173,11 +172,11 @@ async function contentOf(path: string): Promise<string | undefined> {
   try {
     // Reading a pipe would take out of it what somebody else is to read.
     if (!(await stat(path)).isFile()) return 'not a file';
-    return createHash('sha256')
-      .update(await readBytes(path))
-      .digest('hex');
+    const hash = createHash('sha256');
+    for await (const chunk of createReadStream(path)) hash.update(chunk);
+    return hash.digest('hex');
   } catch (error) {
-    const errno = errnoOf(error instanceof MeshproxyError ? error.cause : error);
+    const errno = errnoOf(error);
     return errno === 'ENOENT' || errno === 'ENOTDIR' ? undefined : `cannot be read: ${errno}`;
   }
 }

@@ -54,6 +54,8 @@ export interface LoadedIdentity {
 
 /** Certificates and keys are some kilobytes; a bundle of all public authorities is 220. */
 const MOST_BYTES = 1024 * 1024;
+/** More than an authority sends (`MOST_REVOKED_BYTES` in revoke.ts). */
+const MOST_LIST_BYTES = 16 * 1024 * 1024;
 const GROUP_AND_OTHERS = 0o077;
 
 /** Rejects with `file` or `bad-certificate`: which file, what is wrong with it, what to do. */
@@ -65,7 +67,8 @@ export async function loadIdentity({
 }: IdentityFiles): Promise<LoadedIdentity> {
   // In this order: whoever takes a root out of the bundle has it among the retired before.
   const roots = bundle === undefined ? undefined : await loadBundle(bundle);
-  const revoked = list === undefined ? NOTHING_REVOKED : parseRevoked((await readPem(list)).text, list);
+  const revoked =
+    list === undefined ? NOTHING_REVOKED : parseRevoked((await readBounded(list, MOST_LIST_BYTES)).text, list);
   if (certificate === undefined || key === undefined) {
     return {
       credential: undefined,
@@ -77,8 +80,8 @@ export async function loadIdentity({
       warnings: [],
     };
   }
-  const chainFile = await readPem(certificate);
-  const keyFile = await readPem(key);
+  const chainFile = await readBounded(certificate);
+  const keyFile = await readBounded(key);
   const chain = readAllCertificates(chainFile.text, certificate);
   const [leaf] = chain;
   if (leaf === undefined) throw bad(certificate, 'there is no certificate in it');
@@ -102,21 +105,21 @@ export async function loadIdentity({
 }
 
 async function loadBundle(file: string): Promise<string> {
-  const roots = readAllCertificates((await readPem(file)).text, file);
+  const roots = readAllCertificates((await readBounded(file)).text, file);
   if (roots.length === 0) throw bad(file, 'there is no certificate in it');
   const stranger = roots.find((root) => !root.ca);
   if (stranger !== undefined) throw bad(file, `${nameOf(stranger)} is no authority: only roots belong into a bundle`);
   return roots.map(String).join('');
 }
 
-async function readPem(path: string): Promise<{ readonly text: string; readonly mode: number }> {
+async function readBounded(path: string, most = MOST_BYTES): Promise<{ readonly text: string; readonly mode: number }> {
   try {
     const file = await open(path, 'r');
     try {
       const { size, mode } = await file.stat();
-      if (size > MOST_BYTES) throw bad(path, `it has ${size} bytes, which is no certificate's or key's size`);
-      const buffer = Buffer.alloc(MOST_BYTES);
-      const { bytesRead } = await file.read(buffer, 0, MOST_BYTES, 0);
+      if (size > most) throw bad(path, `it has ${size} bytes, and no more than ${most} can be meant`);
+      const buffer = Buffer.alloc(Math.max(size, MOST_BYTES));
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
       return { text: buffer.toString('latin1', 0, bytesRead), mode };
     } finally {
       await file.close();
@@ -137,15 +140,31 @@ function parseRevoked(text: string, file: string): Revoked {
       retiredRoots = [],
     }: { identities?: unknown; serials?: unknown; retiredRoots?: unknown } = value;
     if (areTexts(identities) && areTexts(serials) && areTexts(retiredRoots)) {
-      return { identities, serials: serials.map(asHex), retiredRoots: retiredRoots.map(asHex) };
+      const revoked = { identities, serials: serials.map(asHex), retiredRoots: retiredRoots.map(asHex) };
+      checkRevoked(revoked, file);
+      return revoked;
     }
   }
-  throw bad(
-    file,
-    'it is no list of what is revoked, or not whole',
-    '{"identities": ["spiffe://…"], "serials": ["4af4…"]}',
-  );
+  throw bad(file, 'it is no list of what is revoked, or not whole', LIST_FORM);
 }
+
+/** What can never match anybody's would be a revocation that nobody notices to be none. */
+function checkRevoked({ identities, serials, retiredRoots }: Revoked, file: string): void {
+  const wrong =
+    identities.find((id) => !WORKLOAD.test(id)) ??
+    serials.find((serial) => !SERIAL.test(serial)) ??
+    retiredRoots.find((root) => !FINGERPRINT.test(root));
+  if (wrong === undefined) return;
+  const shown = JSON.stringify(wrong.slice(0, MOST_SHOWN));
+  throw bad(file, `${shown} is no SPIFFE ID, serial or fingerprint, so nobody would be refused by it`, LIST_FORM);
+}
+
+const WORKLOAD = /^spiffe:\/\/[^\s/]+\/\S+$/;
+const SERIAL = /^[0-9a-f]{1,40}$/;
+const FINGERPRINT = /^[0-9a-f]{64}$/;
+const LIST_FORM = '{"identities": ["spiffe://…"], "serials": ["4af4…"]}';
+/** Of a text of unknown length. */
+const MOST_SHOWN = 100;
 
 /** As openssl prints it, or as we do. */
 function asHex(text: string): string {

@@ -46,8 +46,20 @@ export function revoke(store: CaStore, target: Target, options: RevokeOptions, n
       });
     }
     const after = changed(before, target.kind, key, options, now);
+    if (after !== undefined && !options.undo) checkSize(after);
     if (after !== undefined) await store.writeRevoked(after);
     return { changed: after !== undefined, hit: leaves.length };
+  });
+}
+
+/** Everybody gets the whole list, and takes no answer of more than 8 MB (ca-client.ts). */
+const MOST_REVOKED_BYTES = 6 * 1024 * 1024;
+
+function checkSize({ identities, serials }: RevocationList): void {
+  const keys = [...identities.map(({ id }) => id), ...serials.map(({ serial }) => serial)];
+  if (JSON.stringify(keys).length <= MOST_REVOKED_BYTES) return;
+  throw new MeshproxyError('usage', `${keys.length} are revoked: with one more, proxies would not take the list`, {
+    hint: 'take back what is needed no more (--undo), or replace the root: meshproxy ca rotate root',
   });
 }
 

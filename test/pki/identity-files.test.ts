@@ -106,4 +106,20 @@ describe('an identity in files', () => {
   it('is refused with words: no file', async () => {
     await expect(loadIdentity({ ...files(), key: join(folder, 'none') })).rejects.toThrow(/none: no such file/);
   });
+
+  it.each([
+    ['an identity without its trust domain', { identities: ['ns/default/sa/a'], serials: [] }, '"ns/default/sa/a"'],
+    ['an identity with a space behind it', { identities: [`${ID} `], serials: [] }, `"${ID} "`],
+    ['a serial that is none', { identities: [], serials: ['4aq'] }, '"4aq"'],
+    ['half a fingerprint', { identities: [], serials: [], retiredRoots: ['ab'.repeat(16)] }, '"abab'],
+  ])('a revocation that could never match is refused with words: %s', async (_, list, shown) => {
+    const revoked = file('revoked.json', JSON.stringify(list));
+    await expect(loadIdentity({ ...files(), revoked })).rejects.toThrow(`revoked.json: ${shown}`);
+  });
+
+  it('may come with tens of thousands of revocations', async () => {
+    const serials = Array.from({ length: 50_000 }, (_, index) => index.toString(16).padStart(40, '0'));
+    const revoked = file('revoked.json', JSON.stringify({ identities: [], serials }));
+    expect((await loadIdentity({ ...files(), revoked })).revoked.serials).toEqual(serials);
+  });
 });
