@@ -72,6 +72,8 @@ async function carryOut(
 async function make(store: CaStore, state: CaState, kind: RotationKind, step: RotationStep, now: number) {
   const { trustDomain } = state;
   if (kind === 'root' && step === 'prepare') {
+    // Where keys are encrypted, this one has to be as well: without the passphrase, or with a wrong one, this throws.
+    await store.readKey(`issuer-${activeOf(state.issuers).id}`);
     const root = newRoot(trustDomain, now);
     await add(store, 'root', root);
     return { root: { id: root.id, role: 'next', since: now } } as const;

@@ -2,8 +2,8 @@
  * The folder of an authority. A change writes new files beside those that are there, and is in force once `ca.json` is
  * replaced: a crash at any moment leaves either what was before or what was to be.
  */
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { chmod, mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { createPrivateKey, type KeyObject, randomUUID, X509Certificate } from 'node:crypto';
+import { chmod, link, mkdir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { sleep, systemClock } from '../core/clock.js';
@@ -49,12 +49,13 @@ export class CaStore {
     return join(this.directory, name);
   }
 
-  /** Makes the folder, readable by its owner alone. One that is there stays as it is, but for what holds no authority yet. */
+  /** Makes the folder, readable by its owner alone. One that holds something of somebody's (`--dir .`) stays as it is. */
   async prepareFolder(): Promise<void> {
     try {
       await mkdir(this.directory, { recursive: true, mode: FOLDER_MODE });
+      if ((await readdir(this.directory)).length > 0) return;
       await chmod(this.directory, FOLDER_MODE);
-      if (!(await this.has('.gitignore'))) await writeWhole(this.path('.gitignore'), GITIGNORE, { how: 'create' });
+      await writeWhole(this.path('.gitignore'), GITIGNORE, { how: 'replace' });
     } catch (cause) {
       if (cause instanceof MeshproxyError) throw cause;
       throw fileError(this.directory, 'cannot be made', cause);
@@ -142,17 +143,31 @@ export class CaStore {
     const mine = `${process.pid} ${hostname()}\n`;
     for (let tries = 0; tries < LOCK_TRIES; tries += 1) {
       try {
-        return await writeFile(path, mine, { flag: 'wx', mode: SECRET_MODE });
+        // Never there without saying whose it is, whenever its owner is killed.
+        return await writeWhole(path, mine, { how: 'create', mode: SECRET_MODE });
       } catch (cause) {
-        if (errnoOf(cause) !== 'EEXIST') throw fileError(path, 'cannot be written', cause);
+        if (errnoOf(cause) !== 'EEXIST') throw cause;
       }
       const owner = (await this.#read('ca.lock')) ?? '';
-      if (isDead(owner)) await unlink(path).catch(() => {});
+      if (isDead(owner)) await this.#breakLock(path, owner);
       else await sleep(systemClock, LOCK_WAIT_MS, new AbortController().signal);
     }
     throw new MeshproxyError('file', `${path}: another process is changing this authority`, {
       hint: 'wait for it; if it is gone, remove this file',
     });
+  }
+
+  /** Aside first, which only one can do: of two who find a dead one's lock, the second must not remove that of the first. */
+  async #breakLock(path: string, owner: string): Promise<void> {
+    const aside = `ca.lock.${randomUUID()}`;
+    try {
+      await rename(path, this.path(aside));
+    } catch (cause) {
+      if (errnoOf(cause) === 'ENOENT') return;
+      throw fileError(path, 'cannot be removed', cause);
+    }
+    if ((await this.#read(aside)) !== owner) await link(this.path(aside), path).catch(() => {});
+    await unlink(this.path(aside)).catch(() => {});
   }
 
   async readCertificate(name: MemberName): Promise<X509Certificate> {

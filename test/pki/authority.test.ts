@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import {
   appendFileSync,
+  chmodSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -10,7 +11,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.js';
@@ -19,6 +20,8 @@ import { Authority, type Trust } from '../../src/pki/authority.js';
 import { initAuthority, newKeys } from '../../src/pki/init.js';
 import { type IssuanceEntry, IssuanceLog } from '../../src/pki/issuance-log.js';
 import { toPem } from '../../src/pki/pem.js';
+import { revoke } from '../../src/pki/revoke.js';
+import { rotate } from '../../src/pki/rotate.js';
 import { CaStore } from '../../src/pki/store.js';
 import { spkiOf } from '../../src/pki/x509.js';
 import { hasOpenssl } from '../e2e/mesh-certificates.js';
@@ -176,6 +179,51 @@ describe('an authority', () => {
     await expect(start(new CaStore(folder, 'correct horse'))).resolves.toBeInstanceOf(Authority);
     await expect(start(new CaStore(folder, 'battery'))).rejects.toThrow('the passphrase is wrong');
     await expect(start(new CaStore(folder, undefined))).rejects.toThrow('this private key is encrypted');
+  });
+
+  it('gets no root without a passphrase where its keys have one', async () => {
+    const folder = mkdtempSync(join(root, 'ca-'));
+    await initAuthority(new CaStore(folder, 'correct horse'), 'example.org', Date.now());
+    const before = readdirSync(folder);
+    const prepare = (passphrase?: string) =>
+      rotate(new CaStore(folder, passphrase), { kind: 'root', force: false, dryRun: false }, Date.now());
+    await expect(prepare()).rejects.toThrow('this private key is encrypted');
+    await expect(prepare('battery')).rejects.toThrow('the passphrase is wrong');
+    expect(readdirSync(folder)).toEqual(before);
+    expect((await prepare('correct horse')).done).toBe(true);
+  });
+
+  it('leaves a folder as it is that holds something of somebody else', async () => {
+    const folder = mkdtempSync(join(root, 'work-'));
+    chmodSync(folder, 0o755);
+    writeFileSync(join(folder, 'main.c'), '');
+    await initAuthority(new CaStore(folder, undefined), 'example.org', Date.now());
+    expect(statSync(folder).mode & 0o777).toBe(0o755);
+    expect(readdirSync(folder)).not.toContain('.gitignore');
+  });
+
+  it('is changed by one after the other, also where somebody was killed while he changed it', async () => {
+    const dead = spawnSync(process.execPath, ['-e', '0']).pid;
+    writeFileSync(join(directory, 'ca.lock'), `${dead} ${hostname()}\n`);
+    const names = Array.from({ length: 12 }, (_, index) => `w${index}`);
+    const revokeOne = (name: string) => {
+      const target = { kind: 'identity', identity: { ...WEB, name } } as const;
+      return revoke(new CaStore(directory, undefined), target, { reason: 'a test', undo: false }, Date.now());
+    };
+    await Promise.all(names.map(revokeOne));
+    const { identities } = await store.readRevoked();
+    expect(identities.map(({ id }) => id.split('/').at(-1)).sort()).toEqual([...names].sort());
+    expect(readdirSync(directory).filter((name) => name.includes('lock'))).toEqual([]);
+  });
+
+  it('revokes no more than what everybody can be told', async () => {
+    const id = `spiffe://example.org/ns/default/sa/${'x'.repeat(2000)}`;
+    const identities = Array.from({ length: 3100 }, (_, index) => ({ id: id + index, at: Date.now(), reason: '' }));
+    await store.writeRevoked({ identities, serials: [] });
+    const options = { reason: '', undo: false };
+    await expect(revoke(store, { kind: 'identity', identity: WEB }, options, Date.now())).rejects.toThrow(
+      'with one more, proxies would not take the list',
+    );
   });
 
   it.each([
