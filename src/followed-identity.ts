@@ -1,9 +1,16 @@
 /** The identity that files hold, followed while they change: whatever cannot be used is refused, and what was there serves on. */
+import { randomBytes } from 'node:crypto';
 import { type FileWatch, watchFile } from './config/watch.js';
 import type { Clock, Timer } from './core/clock.js';
 import { describeError } from './core/errors.js';
 import { formatDuration } from './core/units.js';
-import { type Identity, type IdentityFiles, type LoadedIdentity, loadIdentity } from './pki/identity-files.js';
+import {
+  type Identity,
+  type IdentityFiles,
+  type LoadedIdentity,
+  loadIdentity,
+  TICKET_KEY_BYTES,
+} from './pki/identity-files.js';
 import type { IdentityStatus } from './telemetry/status.js';
 
 /** Certificate and key are two files, and one is written before the other: so long they may not fit together, ms. */
@@ -124,7 +131,8 @@ export class FollowedIdentity {
   }
 
   #make({ credential, roots, revoked }: LoadedIdentity): Identity {
-    return { version: this.#options.nextVersion(), credential, roots, revoked };
+    const ticketKeys = randomBytes(TICKET_KEY_BYTES);
+    return { version: this.#options.nextVersion(), credential, roots, revoked, ticketKeys };
   }
 
   #describe(): string {

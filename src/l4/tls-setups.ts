@@ -3,7 +3,7 @@ import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
-import type { Address, SocketAddress } from '../core/address.js';
+import { type Address, formatAddress, type SocketAddress } from '../core/address.js';
 import type { Identity } from '../pki/identity-files.js';
 import type { TlsCall, TlsPeer, TlsSetup } from './tls.js';
 import { type PeerCredential, Trust } from './trust.js';
@@ -42,7 +42,11 @@ export class TlsSetups {
       case 'mutual':
         return {
           setup: this.#setup('dial mutual', 'client', true),
-          call: { serverName, judge: (leaf) => this.#revoked(leaf) ?? judgeServer(leaf, serverIdentity) },
+          call: {
+            serverName,
+            sessionKey: `${serverIdentity} ${formatAddress(address)}`,
+            judge: (leaf) => this.#revoked(leaf) ?? judgeServer(leaf, serverIdentity),
+          },
         };
       case 'originate': {
         const name = serverName ?? hostOf(service.upstreams, address);
@@ -63,7 +67,7 @@ export class TlsSetups {
   #setup(key: string, role: TlsSetup['role'], mutual: boolean): TlsSetup {
     const known = this.#setups.get(key);
     if (known !== undefined) return known;
-    const { credential, roots } = this.identity;
+    const { credential, roots, ticketKeys } = this.identity;
     const setup: TlsSetup = {
       role,
       credential,
@@ -72,6 +76,7 @@ export class TlsSetups {
       peerCertificate: mutual || role === 'client' ? 'required' : 'none',
       alpn: mutual ? [MESH_PROTOCOL] : [],
       strict: mutual,
+      ...(mutual && { ticketKeys }),
     };
     this.#setups.set(key, setup);
     return setup;

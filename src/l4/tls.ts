@@ -26,11 +26,18 @@ export interface TlsSetup {
   readonly alpn: readonly string[];
   /** The peer's chain must be as RFC 5280 has it, to the letter (`openssl verify -x509_strict`). */
   readonly strict: boolean;
+  /**
+   * Sessions may be resumed between those that have the same: 80 bytes at random, the keys of a server's tickets. A new
+   * version of a credential has others. Absent: every handshake is a full one. The streams engine resumes none.
+   */
+  readonly ticketKeys?: Uint8Array | undefined;
 }
 
 export interface TlsCall {
   /** The name that a client sends (SNI). */
   readonly serverName?: string | undefined;
+  /** Of a client: which server this is, so that a session with the same one may be resumed. */
+  readonly sessionKey?: string | undefined;
   /** Of a peer whose chain is in order: why it is not the one that is wanted, or `undefined` where it is. */
   judge?(leaf: X509Certificate): string | undefined;
 }

@@ -13,7 +13,11 @@ export interface Identity {
   readonly roots: string | undefined;
   /** Whom not to trust all the same. */
   readonly revoked: Revoked;
+  /** 80 bytes at random, by which TLS sessions of this version can be resumed in any thread; absent where none is. */
+  readonly ticketKeys?: Uint8Array | undefined;
 }
+
+export const TICKET_KEY_BYTES = 80;
 
 export interface Revoked {
   /** SPIFFE IDs. */

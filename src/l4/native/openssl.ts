@@ -21,6 +21,10 @@ export const SSL_VERIFY_FAIL_IF_NO_PEER_CERT = 2;
 export const SSL_TLSEXT_ERR_OK = 0;
 export const SSL_TLSEXT_ERR_NOACK = 3;
 export const X509_V_ERR_CERT_REJECTED = 28;
+const SSL_TICKET_SUCCESS = 5;
+const SSL_TICKET_SUCCESS_RENEW = 6;
+const SSL_TICKET_RETURN_IGNORE_RENEW = 2;
+const SSL_TICKET_RETURN_USE = 3;
 
 export interface OpenSsl {
   TLS_method(): Pointer;
@@ -28,7 +32,21 @@ export interface OpenSsl {
   SSL_CTX_free(context: Pointer): void;
   SSL_CTX_ctrl(context: Pointer, command: number, value: number, pointer: Pointer): number;
   SSL_CTX_set_options(context: Pointer, options: number): number;
+  SSL_CTX_set_ciphersuites(context: Pointer, names: string): number;
   SSL_CTX_set_num_tickets(context: Pointer, count: number): number;
+  SSL_CTX_set_session_id_context(context: Pointer, id: Uint8Array, length: number): number;
+  SSL_CTX_set_timeout(context: Pointer, seconds: number): number;
+  /** `SSL_CTX_ctrl` with bytes as its last argument. */
+  SSL_CTX_ctrl_bytes(context: Pointer, command: number, length: number, bytes: Uint8Array): number;
+  SSL_set_session(ssl: Pointer, session: Pointer): number;
+  SSL_set_num_tickets(ssl: Pointer, count: number): number;
+  SSL_get1_session(ssl: Pointer): Pointer;
+  SSL_session_reused(ssl: Pointer): number;
+  SSL_SESSION_dup(session: Pointer): Pointer;
+  SSL_SESSION_free(session: Pointer): void;
+  SSL_SESSION_is_resumable(session: Pointer): number;
+  /** Stays the session's. */
+  SSL_SESSION_get0_peer(session: Pointer): Pointer;
   SSL_CTX_set_verify(context: Pointer, mode: number, callback: Pointer): void;
   SSL_CTX_use_certificate(context: Pointer, certificate: Pointer): number;
   SSL_CTX_use_PrivateKey(context: Pointer, key: Pointer): number;
@@ -84,6 +102,8 @@ export interface OpenSsl {
   X509_verify_cert_error_string(error: number): string;
   /** From now on callbacks are asked of this; to be set before a handshake is driven on. */
   asked: HandshakeCallbacks | undefined;
+  /** Makes a server's handshakes of a context ask `asked` before they resume a session. */
+  installTickets(context: Pointer): void;
   /** Makes handshakes of a context ask `asked` to verify the peer's chain, in place of OpenSSL by itself, and (a server's) which protocol to take. */
   installCallbacks(context: Pointer): void;
   /** The bytes at an address. Copied. */
@@ -98,6 +118,8 @@ export interface HandshakeCallbacks {
   verify(storeContext: Pointer): number;
   /** Which of the protocols that a client offers is taken (RFC 7301 section 3.1: each with its length before it). */
   select(offered: Uint8Array): Selected | undefined;
+  /** Whether the session of a ticket that a client shows may be resumed; else the handshake is a full one. */
+  mayResume(session: Pointer): boolean;
 }
 
 /** Where in an offer. */
@@ -143,6 +165,19 @@ function load(): OpenSsl {
     writeByte(outLength, chosen.length);
     return SSL_TLSEXT_ERR_OK;
   });
+  const setTickets = f<(context: Pointer, generate: Pointer, decrypt: unknown, argument: Pointer) => void>(
+    'void SSL_CTX_set_session_ticket_cb(uintptr_t, uintptr_t, void *, uintptr_t)',
+  );
+  const ticketTypes = ['uintptr_t', 'uintptr_t', 'uintptr_t', 'size_t', 'int', 'uintptr_t'];
+  const ticketCallback = callback('int', ticketTypes, (_ssl, session = NULL, _name, _length, status) => {
+    try {
+      const isReadable = status === SSL_TICKET_SUCCESS || status === SSL_TICKET_SUCCESS_RENEW;
+      if (isReadable && self.asked?.mayResume(session)) return SSL_TICKET_RETURN_USE;
+    } catch {
+      // Then the handshake is a full one, and whatever is wrong is found there.
+    }
+    return SSL_TICKET_RETURN_IGNORE_RENEW;
+  });
   let target: { readonly cell: Pinned; readonly bytes: Pinned } | undefined;
   const self: OpenSsl = {
     asked: undefined,
@@ -151,7 +186,19 @@ function load(): OpenSsl {
     SSL_CTX_free: f('void SSL_CTX_free(uintptr_t)'),
     SSL_CTX_ctrl: f('long SSL_CTX_ctrl(uintptr_t, int, long, uintptr_t)'),
     SSL_CTX_set_options: f('uint64_t SSL_CTX_set_options(uintptr_t, uint64_t)'),
+    SSL_CTX_set_ciphersuites: f('int SSL_CTX_set_ciphersuites(uintptr_t, const char *)'),
     SSL_CTX_set_num_tickets: f('int SSL_CTX_set_num_tickets(uintptr_t, size_t)'),
+    SSL_CTX_set_session_id_context: f('int SSL_CTX_set_session_id_context(uintptr_t, void *, unsigned int)'),
+    SSL_CTX_set_timeout: f('long SSL_CTX_set_timeout(uintptr_t, long)'),
+    SSL_CTX_ctrl_bytes: f('long SSL_CTX_ctrl(uintptr_t, int, long, void *)'),
+    SSL_set_session: f('int SSL_set_session(uintptr_t, uintptr_t)'),
+    SSL_set_num_tickets: f('int SSL_set_num_tickets(uintptr_t, size_t)'),
+    SSL_get1_session: f('uintptr_t SSL_get1_session(uintptr_t)'),
+    SSL_session_reused: f('int SSL_session_reused(uintptr_t)'),
+    SSL_SESSION_dup: f('uintptr_t SSL_SESSION_dup(uintptr_t)'),
+    SSL_SESSION_free: f('void SSL_SESSION_free(uintptr_t)'),
+    SSL_SESSION_is_resumable: f('int SSL_SESSION_is_resumable(uintptr_t)'),
+    SSL_SESSION_get0_peer: f('uintptr_t SSL_SESSION_get0_peer(uintptr_t)'),
     SSL_CTX_set_verify: f('void SSL_CTX_set_verify(uintptr_t, int, uintptr_t)'),
     SSL_CTX_use_certificate: f('int SSL_CTX_use_certificate(uintptr_t, uintptr_t)'),
     SSL_CTX_use_PrivateKey: f('int SSL_CTX_use_PrivateKey(uintptr_t, uintptr_t)'),
@@ -201,6 +248,7 @@ function load(): OpenSsl {
     ERR_clear_error: f('void ERR_clear_error()'),
     ERR_reason_error_string: f('const char *ERR_reason_error_string(unsigned long)'),
     X509_verify_cert_error_string: f('const char *X509_verify_cert_error_string(long)'),
+    installTickets: (context) => setTickets(context, NULL, ticketCallback, NULL),
     installCallbacks(context) {
       setVerify(context, verifyCallback, NULL);
       setAlpn(context, alpnCallback, NULL);

@@ -3,6 +3,7 @@ import { describeError, MeshproxyError } from '../../core/errors.js';
 import type { TlsSetup } from '../tls.js';
 import { type Pinned, pin } from './libc.js';
 import { type OpenSsl, type Pointer, SSL_VERIFY_FAIL_IF_NO_PEER_CERT, SSL_VERIFY_PEER } from './openssl.js';
+import { KnownSessions } from './tls-resumption.js';
 
 const SSL_CTRL_MODE = 33;
 /** A write may take a part; it may be tried again from another buffer; no buffer is kept by a connection that is quiet. */
@@ -16,12 +17,22 @@ const SSL_CTRL_SET_MIN_PROTO_VERSION = 123;
 const VERSIONS = { 'TLSv1.2': 0x0303, 'TLSv1.3': 0x0304 } as const;
 /** A renegotiation of TLS 1.2 is of use to nobody but an attacker (CVE-2009-3555, CVE-2011-1473). */
 const SSL_OP_NO_RENEGOTIATION = 1 << 30;
+/** Of TLS 1.3: all that OpenSSL has by default, and the fastest first, as Go and BoringSSL have them. 128 bits are out of anybody's reach. */
+const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
 /** RFC 5280 to the letter: what a CA of ours makes is. */
 const X509_V_FLAG_X509_STRICT = 0x20;
 /** A PEM file with more is none of a workload's. */
 const MOST_CERTIFICATES = 1000;
 
+const SSL_CTRL_SET_TLSEXT_TICKET_KEYS = 59;
+/** OpenSSL wants one where certificates are asked for; whose tickets are whose is told by their keys. */
+const SESSION_CONTEXT = Buffer.from('meshproxy');
+/** As long as a certificate lives by default; its own end is looked at each time. */
+const TICKET_LIFETIME_S = 3600;
+
 export class TlsContext {
+  /** Of a client: those that it may resume. */
+  readonly sessions: KnownSessions;
   readonly pointer: Pointer;
   readonly setup: TlsSetup;
   readonly ssl: OpenSsl;
@@ -30,6 +41,7 @@ export class TlsContext {
   constructor(ssl: OpenSsl, setup: TlsSetup) {
     this.ssl = ssl;
     this.setup = setup;
+    this.sessions = new KnownSessions(ssl);
     this.pointer = ssl.SSL_CTX_new(ssl.TLS_method());
     if (this.pointer === 0) throw new MeshproxyError('exhausted', `OpenSSL makes no context: ${lastError(ssl)}`);
     try {
@@ -42,6 +54,7 @@ export class TlsContext {
 
   /** Handshakes under way, and connections, keep what they need. */
   free(): void {
+    this.sessions.clear();
     this.ssl.SSL_CTX_free(this.pointer);
   }
 
@@ -52,9 +65,10 @@ export class TlsContext {
     ssl.SSL_CTX_ctrl(pointer, SSL_CTRL_MODE, MODES, 0);
     ssl.SSL_CTX_ctrl(pointer, SSL_CTRL_SET_MIN_PROTO_VERSION, VERSIONS[minVersion], 0);
     ssl.SSL_CTX_set_options(pointer, SSL_OP_NO_RENEGOTIATION);
-    // No session is resumed: whoever connects has shown its certificate on that very connection.
+    if (ssl.SSL_CTX_set_ciphersuites(pointer, CIPHERS) !== 1) throw this.#refused('the cipher suites');
+    // What is resumed is in tickets and in `sessions`, where it is known of whom it is.
     ssl.SSL_CTX_ctrl(pointer, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, 0);
-    ssl.SSL_CTX_set_num_tickets(pointer, 0);
+    this.#allowTickets();
     if (peerCertificate === 'required') {
       ssl.SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, 0);
     }
@@ -69,6 +83,20 @@ export class TlsContext {
       const offer = encodeProtocols(alpn);
       if (ssl.SSL_CTX_set_alpn_protos(pointer, offer, offer.length) !== 0) throw this.#refused('the ALPN protocols');
     }
+  }
+
+  #allowTickets(): void {
+    const { ssl, pointer } = this;
+    const { role, ticketKeys } = this.setup;
+    if (role === 'client') return;
+    ssl.SSL_CTX_set_num_tickets(pointer, ticketKeys === undefined ? 0 : 1);
+    if (ticketKeys === undefined) return;
+    ssl.SSL_CTX_set_session_id_context(pointer, SESSION_CONTEXT, SESSION_CONTEXT.length);
+    ssl.SSL_CTX_set_timeout(pointer, TICKET_LIFETIME_S);
+    if (ssl.SSL_CTX_ctrl_bytes(pointer, SSL_CTRL_SET_TLSEXT_TICKET_KEYS, ticketKeys.length, ticketKeys) !== 1) {
+      throw this.#refused('the ticket keys');
+    }
+    ssl.installTickets(pointer);
   }
 
   #useCredential(chain: string, key: string): void {
@@ -156,11 +184,14 @@ export function lastError(ssl: OpenSsl): string {
 export class TlsContexts {
   readonly #ssl: OpenSsl;
   readonly #contexts = new WeakMap<TlsSetup, TlsContext>();
-  readonly #gone: FinalizationRegistry<Pointer>;
+  readonly #gone: FinalizationRegistry<{ readonly pointer: Pointer; readonly sessions: KnownSessions }>;
 
   constructor(ssl: OpenSsl) {
     this.#ssl = ssl;
-    this.#gone = new FinalizationRegistry((pointer) => ssl.SSL_CTX_free(pointer));
+    this.#gone = new FinalizationRegistry(({ pointer, sessions }) => {
+      sessions.clear();
+      ssl.SSL_CTX_free(pointer);
+    });
   }
 
   /** Throws `bad-certificate`. */
@@ -169,7 +200,8 @@ export class TlsContexts {
     if (known !== undefined) return known;
     const context = new TlsContext(this.#ssl, setup);
     this.#contexts.set(setup, context);
-    this.#gone.register(setup, context.pointer);
+    const { pointer, sessions } = context;
+    this.#gone.register(setup, { pointer, sessions });
     return context;
   }
 }

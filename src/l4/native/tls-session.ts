@@ -21,6 +21,7 @@ import {
 } from './openssl.js';
 import { parsedCertificate } from './seen-certificates.js';
 import { lastError, type TlsContext } from './tls-context.js';
+import { type KnownSession, rememberRoot, rootOf } from './tls-resumption.js';
 
 const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
 const TLSEXT_NAMETYPE_HOST_NAME = 0;
@@ -55,6 +56,10 @@ export class TlsSession implements HandshakeCallbacks {
   /** The first that came, of a handshake that may turn out to be none. */
   #first: Uint8Array;
   #notified = false;
+  /** The session that was shown to the server. */
+  #offered: KnownSession | undefined;
+  /** Where the session that the server gives is kept, if it is wanted. */
+  #sessionKey: string | undefined;
   #certificate: X509Certificate | undefined;
   #root: string | undefined;
 
@@ -80,7 +85,9 @@ export class TlsSession implements HandshakeCallbacks {
     ssl.SSL_set_bio(this.#pointer, this.#incoming, ssl.BIO_new_socket(fd, NOCLOSE));
     if (context.setup.role === 'server') ssl.SSL_set_accept_state(this.#pointer);
     else ssl.SSL_set_connect_state(this.#pointer);
-    const { serverName } = call;
+    const { serverName, sessionKey } = call;
+    if (context.setup.role === 'client' && context.setup.ticketKeys && sessionKey !== undefined)
+      this.#offer(sessionKey);
     if (serverName !== undefined) {
       ssl.SSL_ctrl_text(this.#pointer, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_HOST_NAME, serverName);
     }
@@ -107,6 +114,7 @@ export class TlsSession implements HandshakeCallbacks {
       if (result === 1) {
         // What is left over of a handshake that came about is nobody's, and would be taken for the next call's.
         ssl.ERR_clear_error();
+        this.#resumed();
         return 'done';
       }
       const error = ssl.SSL_get_error(this.#pointer, result);
@@ -148,7 +156,10 @@ export class TlsSession implements HandshakeCallbacks {
     if (this.#pointer === NULL) return -EPIPE;
     for (;;) {
       const got = ssl.SSL_read(this.#pointer, this.#receivedAt, this.#kernel.received.length);
-      if (got > 0) return got;
+      if (got > 0) {
+        if (this.#sessionKey !== undefined) this.#keepSession(this.#sessionKey);
+        return got;
+      }
       const error = ssl.SSL_get_error(this.#pointer, got);
       if (error === SSL_ERROR_ZERO_RETURN) return 0;
       if (error !== SSL_ERROR_WANT_READ) return this.#broken(lastError(ssl));
@@ -222,7 +233,64 @@ export class TlsSession implements HandshakeCallbacks {
     }
     this.#certificate = leaf;
     this.#root = this.#rootOf(storeContext);
+    rememberRoot(leaf, this.#root);
     return 1;
+  }
+
+  /** A session that a client shows was begun by the certificate that is in it: is its owner let in today as well? */
+  mayResume(session: Pointer): boolean {
+    const ssl = this.#ssl;
+    const peer = ssl.SSL_SESSION_get0_peer(session);
+    if (peer === NULL) return false;
+    const leaf = parsedCertificate(ssl.der(peer));
+    if (!this.#isWelcome(leaf)) return false;
+    this.#certificate = leaf;
+    this.#root = rootOf(leaf);
+    // The one it has is good for as long as a new one would be: to make one costs as much as all the rest.
+    ssl.SSL_set_num_tickets(this.#pointer, 0);
+    return true;
+  }
+
+  #isWelcome(leaf: X509Certificate): boolean {
+    return Date.now() < Date.parse(leaf.validTo) && judged(this.#context.setup, this.#call, leaf) === undefined;
+  }
+
+  /** Shows the server a session of before, if there is one and the server would be let in by the same certificate today. */
+  #offer(key: string): void {
+    const { sessions } = this.#context;
+    const known = sessions.get(key);
+    this.#sessionKey = key;
+    if (known === undefined) return;
+    if (!this.#isWelcome(known.certificate)) return void sessions.forget(key);
+    // A copy: the end of a connection that was cut off makes its session one that cannot be resumed.
+    const copy = this.#ssl.SSL_SESSION_dup(known.session);
+    if (copy === NULL) return;
+    this.#ssl.SSL_set_session(this.#pointer, copy);
+    this.#ssl.SSL_SESSION_free(copy);
+    this.#offered = known;
+  }
+
+  /** Where a session was resumed, no certificate was shown: it is the one that the session began with. */
+  #resumed(): void {
+    if (this.#offered === undefined) return;
+    if (this.#ssl.SSL_session_reused(this.#pointer) === 1) {
+      this.#certificate = this.#offered.certificate;
+      this.#root = this.#offered.root;
+      this.#sessionKey = undefined;
+    }
+    this.#offered = undefined;
+  }
+
+  /** Tickets come behind the handshake, before the server's first bytes. */
+  #keepSession(key: string): void {
+    this.#sessionKey = undefined;
+    const certificate = this.#certificate;
+    const session = this.#ssl.SSL_get1_session(this.#pointer);
+    if (session === NULL) return;
+    const copy = this.#ssl.SSL_SESSION_is_resumable(session) === 1 ? this.#ssl.SSL_SESSION_dup(session) : NULL;
+    this.#ssl.SSL_SESSION_free(session);
+    if (copy === NULL || certificate === undefined) return;
+    this.#context.sessions.set(key, { session: copy, certificate, root: this.#root });
   }
 
   select(offered: Uint8Array): Selected | undefined {
