@@ -49,6 +49,10 @@ export interface Relaying {
   readonly received: Uint8Array;
   /** Bytes read into `received`; 0 at the end of the stream. */
   receive(fd: number): number;
+  /** Where `receiveSealed` puts what it reads: room for some records of TLS; overwritten by the next call. */
+  readonly sealed: Uint8Array;
+  /** Bytes read into `sealed`; 0 at the end of the stream. */
+  receiveSealed(fd: number): number;
   /** Sends `received` up to `length`. */
   sendReceived(fd: number, length: number): number;
   send(fd: number, bytes: Uint8Array): number;

@@ -53,6 +53,8 @@ const EVENT = process.arch === 'x64' ? { words: 3, data: 1 } : { words: 4, data:
 
 /** What one read takes. A message that is longer, or a stream, is spliced from there on. */
 export const COPY_BYTES = 16 * 1024;
+/** Four of the longest records of TLS: with room for one alone, half of all reads would bring the last bytes of a record only. */
+const SEALED_BYTES = 64 * 1024;
 
 /**
  * What an unprivileged process may have (`pipe-max-size`, pipe(7)). The larger the pipe, the fewer the calls and
@@ -86,6 +88,8 @@ export class LinuxKernel implements Kernel {
   readonly #pipeBytes: number;
   readonly #epoll: number;
   readonly #receivedAt: number;
+  readonly sealed: Uint8Array;
+  readonly #sealedAt: number;
   readonly #events = pin(EVENTS * EVENT.words * 4);
   readonly #eventWords: Int32Array;
   readonly #change = pin(EVENT.words * 4);
@@ -108,6 +112,9 @@ export class LinuxKernel implements Kernel {
     const received = pin(COPY_BYTES);
     this.received = received.bytes;
     this.#receivedAt = received.address;
+    const sealed = pin(SEALED_BYTES);
+    this.sealed = sealed.bytes;
+    this.#sealedAt = sealed.address;
     this.#eventWords = words(this.#events.bytes);
     this.#changeWords = words(this.#change.bytes);
     this.#epoll = this.#mine(this.#result(this.#c.epoll_create1(EPOLL_CLOEXEC)));
@@ -116,6 +123,10 @@ export class LinuxKernel implements Kernel {
 
   receive(fd: number): number {
     return this.#result(this.#c.recv(fd, this.#receivedAt, COPY_BYTES, 0));
+  }
+
+  receiveSealed(fd: number): number {
+    return this.#result(this.#c.recv(fd, this.#sealedAt, SEALED_BYTES, 0));
   }
 
   sendReceived(fd: number, length: number): number {

@@ -77,11 +77,15 @@ export interface OpenSsl {
   BIO_write(bio: Pointer, bytes: Pointer, length: number): number;
   /** As `BIO_write`, of any memory. */
   BIO_write_bytes(bio: Pointer, bytes: Uint8Array, length: number): number;
+  /** How many bytes are in it. */
+  BIO_ctrl_pending(bio: Pointer): number;
   BIO_free(bio: Pointer): number;
   PEM_read_bio_X509(bio: Pointer, target: Pointer, callback: Pointer, argument: Pointer): Pointer;
   PEM_read_bio_PrivateKey(bio: Pointer, target: Pointer, callback: Pointer, argument: Pointer): Pointer;
   SSL_new(context: Pointer): Pointer;
   SSL_free(ssl: Pointer): void;
+  /** Takes `read` over, and frees the one before. */
+  SSL_set0_rbio(ssl: Pointer, read: Pointer): void;
   SSL_set_bio(ssl: Pointer, read: Pointer, write: Pointer): void;
   SSL_set_accept_state(ssl: Pointer): void;
   SSL_set_connect_state(ssl: Pointer): void;
@@ -227,11 +231,13 @@ function load(): OpenSsl {
     BIO_new_socket: f('uintptr_t BIO_new_socket(int, int)'),
     BIO_write: f('int BIO_write(uintptr_t, uintptr_t, int)'),
     BIO_write_bytes: f('int BIO_write(uintptr_t, void *, int)'),
+    BIO_ctrl_pending: f('size_t BIO_ctrl_pending(uintptr_t)'),
     BIO_free: f('int BIO_free(uintptr_t)'),
     PEM_read_bio_X509: f('uintptr_t PEM_read_bio_X509(uintptr_t, uintptr_t, uintptr_t, uintptr_t)'),
     PEM_read_bio_PrivateKey: f('uintptr_t PEM_read_bio_PrivateKey(uintptr_t, uintptr_t, uintptr_t, uintptr_t)'),
     SSL_new: f('uintptr_t SSL_new(uintptr_t)'),
     SSL_free: f('void SSL_free(uintptr_t)'),
+    SSL_set0_rbio: f('void SSL_set0_rbio(uintptr_t, uintptr_t)'),
     SSL_set_bio: f('void SSL_set_bio(uintptr_t, uintptr_t, uintptr_t)'),
     SSL_set_accept_state: f('void SSL_set_accept_state(uintptr_t)'),
     SSL_set_connect_state: f('void SSL_set_connect_state(uintptr_t)'),

@@ -21,6 +21,7 @@ import {
 } from './openssl.js';
 import { parsedCertificate } from './seen-certificates.js';
 import { lastError, type TlsContext } from './tls-context.js';
+import { Incoming } from './tls-incoming.js';
 import { type KnownSession, rememberRoot, rootOf } from './tls-resumption.js';
 
 const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
@@ -45,9 +46,9 @@ export class TlsSession implements HandshakeCallbacks {
   readonly #context: TlsContext;
   readonly #call: TlsCall;
   readonly #receivedAt: number;
+  readonly #sealedAt: number;
   #pointer: Pointer;
-  /** What was read of the socket, on its way to OpenSSL; freed with it. */
-  readonly #incoming: Pointer;
+  readonly #incoming: Incoming;
   /** There may be more to read of the socket. */
   #readable = true;
   /** A short read does not mean that there is no more (`NativeConnection.readToEnd`). */
@@ -80,9 +81,9 @@ export class TlsSession implements HandshakeCallbacks {
     this.#call = call;
     this.#readToEnd = readToEnd;
     this.#receivedAt = addressOf(kernel.received);
+    this.#sealedAt = addressOf(kernel.sealed);
     this.#pointer = ssl.SSL_new(context.pointer);
-    this.#incoming = ssl.BIO_new(ssl.BIO_s_mem());
-    ssl.SSL_set_bio(this.#pointer, this.#incoming, ssl.BIO_new_socket(fd, NOCLOSE));
+    this.#incoming = new Incoming(ssl, this.#pointer, ssl.BIO_new_socket(fd, NOCLOSE));
     if (context.setup.role === 'server') ssl.SSL_set_accept_state(this.#pointer);
     else ssl.SSL_set_connect_state(this.#pointer);
     const { serverName, sessionKey } = call;
@@ -92,7 +93,7 @@ export class TlsSession implements HandshakeCallbacks {
       ssl.SSL_ctrl_text(this.#pointer, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_HOST_NAME, serverName);
     }
     this.#first = Uint8Array.from(alreadyRead.subarray(0, FIRST_BYTES));
-    if (alreadyRead.length > 0) ssl.BIO_write_bytes(this.#incoming, alreadyRead, alreadyRead.length);
+    if (alreadyRead.length > 0) this.#incoming.takeBytes(alreadyRead);
   }
 
   /** The kernel has told of something. */
@@ -155,6 +156,8 @@ export class TlsSession implements HandshakeCallbacks {
     const ssl = this.#ssl;
     if (this.#pointer === NULL) return -EPIPE;
     for (;;) {
+      // What somebody else's failure left behind would be taken for ours.
+      ssl.ERR_clear_error();
       const got = ssl.SSL_read(this.#pointer, this.#receivedAt, this.#kernel.received.length);
       if (got > 0) {
         if (this.#sessionKey !== undefined) this.#keepSession(this.#sessionKey);
@@ -207,6 +210,7 @@ export class TlsSession implements HandshakeCallbacks {
   /** Idempotent. Nothing is sent. Not to be called while the handshake is driven on. */
   free(): void {
     if (this.#pointer === NULL) return;
+    this.#incoming.gone();
     this.#ssl.SSL_free(this.#pointer);
     this.#pointer = NULL;
   }
@@ -324,12 +328,12 @@ export class TlsSession implements HandshakeCallbacks {
   #pull(): number {
     if (this.#rawEnded) return 0;
     if (!this.#readable) return -EAGAIN;
-    const { received } = this.#kernel;
-    const got = this.#kernel.receive(this.#fd);
+    const { sealed } = this.#kernel;
+    const got = this.#kernel.receiveSealed(this.#fd);
     if (got > 0) {
-      if (got < received.length && !this.#readToEnd) this.#readable = false;
-      if (this.#first.length === 0) this.#first = Uint8Array.from(received.subarray(0, FIRST_BYTES));
-      this.#ssl.BIO_write(this.#incoming, this.#receivedAt, got);
+      if (got < sealed.length && !this.#readToEnd) this.#readable = false;
+      if (this.#first.length === 0) this.#first = Uint8Array.from(sealed.subarray(0, FIRST_BYTES));
+      this.#incoming.take(this.#sealedAt, got);
     } else if (got === 0) this.#rawEnded = true;
     else if (got === -EAGAIN) this.#readable = false;
     return got;

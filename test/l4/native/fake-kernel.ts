@@ -55,6 +55,7 @@ export interface FakeKernelOptions {
 
 export class FakeKernel implements Kernel {
   readonly received = new Uint8Array(COPY_BYTES);
+  readonly sealed = new Uint8Array(COPY_BYTES);
   readonly loopFd = 3;
   readonly listenerFd = 4;
   readonly listener = new FakeListener();
@@ -106,6 +107,10 @@ export class FakeKernel implements Kernel {
     if (typeof got === 'number') return got;
     this.received.set(got);
     return got.length;
+  }
+
+  receiveSealed(): number {
+    throw new Error('no TLS is spoken over this kernel');
   }
 
   sendReceived(fd: number, length: number): number {
