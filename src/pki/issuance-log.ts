@@ -2,7 +2,7 @@
  * What was issued to whom: one JSON object in a line, a file for each day (UTC), only ever appended to, by several
  * processes at once. A certificate leaves the authority only after its line is on the disk.
  */
-import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { errnoOf } from '../core/errors.js';
@@ -37,7 +37,7 @@ interface Waiting {
 
 export class IssuanceLog {
   readonly #folder: string;
-  #file: { readonly name: string; readonly handle: FileHandle } | undefined;
+  #file: { readonly inode: string; readonly handle: FileHandle } | undefined;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
 
@@ -90,13 +90,19 @@ export class IssuanceLog {
   }
 
   async #open(name: string): Promise<FileHandle> {
-    if (this.#file?.name === name) return this.#file.handle;
+    const path = join(this.#folder, name);
+    // Where somebody has moved or removed the file, what is written to it would be nowhere.
+    if (this.#file !== undefined && this.#file.inode === (await inodeOf(path))) return this.#file.handle;
     await this.#file?.handle.close();
     this.#file = undefined;
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    const handle = await open(join(this.#folder, name), 'a', 0o600);
+    // Not the folders above: where the authority's own is gone, a new one would hide that.
+    await mkdir(this.#folder, { mode: 0o700 }).catch((cause: unknown) => {
+      if (errnoOf(cause) !== 'EEXIST') throw cause;
+    });
+    const handle = await open(path, 'a', 0o600);
+    const { dev, ino } = await handle.stat({ bigint: true });
+    this.#file = { inode: `${dev}:${ino}`, handle };
     await syncFolder(this.#folder);
-    this.#file = { name, handle };
     return handle;
   }
 
@@ -121,6 +127,15 @@ export class IssuanceLog {
     } catch (cause) {
       throw fileError(path, 'cannot be read', cause);
     }
+  }
+}
+
+async function inodeOf(path: string): Promise<string | undefined> {
+  try {
+    const { dev, ino } = await stat(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
   }
 }
 

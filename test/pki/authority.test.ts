@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import {
   appendFileSync,
   chmodSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -179,6 +180,17 @@ describe('an authority', () => {
     await expect(start(new CaStore(folder, 'correct horse'))).resolves.toBeInstanceOf(Authority);
     await expect(start(new CaStore(folder, 'battery'))).rejects.toThrow('the passphrase is wrong');
     await expect(start(new CaStore(folder, undefined))).rejects.toThrow('this private key is encrypted');
+  });
+
+  it('writes its log anew where somebody has moved it away, and issues nothing where its folder is gone', async () => {
+    const authority = await start();
+    await authority.issue(order());
+    rmSync(join(directory, 'issued'), { recursive: true });
+    const { serial } = await authority.issue(order());
+    expect((await living()).map((entry) => entry.serial)).toEqual([serial]);
+    rmSync(directory, { recursive: true });
+    await expect(authority.issue(order())).rejects.toThrow('nothing is issued');
+    expect(existsSync(directory)).toBe(false);
   });
 
   it('gets no root without a passphrase where its keys have one', async () => {
