@@ -40,15 +40,22 @@ export async function join({ client, directory, tokenFile, now }: JoinOptions, s
     throw new MeshproxyError('bad-token', `${tokenFile}: the join token expired at ${at}`, { hint: NEW_TOKEN });
   }
   const bundle = rootsByFingerprint(await client.unverifiedTrust(signal), token, client.address);
-  const pending = joinPath(directory, 'joining.key');
-  const keys = await pendingKeys(pending, directory);
+  const keys = await pendingKeys(pendingIn(directory), directory);
   const session = { trustDomain: token.identity.trustDomain, bundle };
   const answer = await client.certificate(session, createCsr(keys), text, signal);
   const got = read(answer, keys, token.identity, client.address);
-  await unlink(pending).catch(() => {});
   // What was opened without a certificate is of no use from now on.
   client.close();
   return got;
+}
+
+/** Once the identity is on the disk, and not before: the token is of no use without this key. */
+export async function joined(directory: string): Promise<void> {
+  await unlink(pendingIn(directory)).catch(() => {});
+}
+
+function pendingIn(directory: string): string {
+  return joinPath(directory, 'joining.key');
 }
 
 export interface RenewOptions {

@@ -1,16 +1,9 @@
 /** Makes an authority: a root, which need not stay on the machine, and the issuer below it, which signs every day. */
-import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { MeshproxyError } from '../core/errors.js';
-import { signerOf } from './issuer.js';
+import { MAX_LEAF_LIFETIME_MS, signerOf } from './issuer.js';
 import { toPem } from './pem.js';
-import {
-  buildIssuing,
-  buildRoot,
-  ISSUER_LIFETIME_MS,
-  type KeyPair,
-  ROOT_LIFETIME_MS,
-  type Signer,
-} from './profiles.js';
+import { buildIssuing, buildRoot, ISSUER_LIFETIME_MS, type KeyPair, ROOT_LIFETIME_MS } from './profiles.js';
 import type { CaState } from './state.js';
 import type { CaStore } from './store.js';
 import { keyIdentifier, spkiOf } from './x509.js';
@@ -30,7 +23,7 @@ export async function initAuthority(store: CaStore, trustDomain: string, now: nu
   if (await store.has('ca.json')) throw taken(store, await store.readState());
   await store.prepareFolder();
   const root = newRoot(trustDomain, now);
-  const issuer = newIssuer(trustDomain, signerOf(root.certificate, root.keys.privateKey), now);
+  const issuer = newIssuer(trustDomain, root.certificate, root.keys.privateKey, now);
   await store.addMember(`root-${root.id}`, String(root.certificate), root.keys.privateKey);
   await store.addMember(`issuer-${issuer.id}`, String(issuer.certificate), issuer.keys.privateKey);
   const state: CaState = {
@@ -42,15 +35,26 @@ export async function initAuthority(store: CaStore, trustDomain: string, now: nu
   return state;
 }
 
+/** Time enough to replace the root: the longest that a leaf lives. */
+const LEAST_ISSUER_MS = MAX_LEAF_LIFETIME_MS;
+
 export function newRoot(trustDomain: string, now: number): NewMember {
   const keys = newKeys();
   return member(buildRoot({ trustDomain, now, lifetimeMs: ROOT_LIFETIME_MS }, keys), keys);
 }
 
-export function newIssuer(trustDomain: string, root: Signer, now: number): NewMember {
+/** Ends with its root where that ends before. Throws a `MeshproxyError` `bad-certificate` where that is too soon. */
+export function newIssuer(trustDomain: string, root: X509Certificate, key: KeyObject, now: number): NewMember {
+  const left = Date.parse(root.validTo) - now;
+  if (left < LEAST_ISSUER_MS) {
+    throw new MeshproxyError('bad-certificate', `the root ends at ${new Date(root.validTo).toISOString()}: too soon`, {
+      hint: 'replace it: meshproxy ca rotate root',
+    });
+  }
   const keys = newKeys();
   const { publicKey } = keys;
-  return member(buildIssuing({ trustDomain, publicKey, now, lifetimeMs: ISSUER_LIFETIME_MS }, root), keys);
+  const lifetimeMs = Math.min(ISSUER_LIFETIME_MS, left);
+  return member(buildIssuing({ trustDomain, publicKey, now, lifetimeMs }, signerOf(root, key)), keys);
 }
 
 export function newKeys(): KeyPair {

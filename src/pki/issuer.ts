@@ -41,6 +41,7 @@ export class Issuer {
   readonly chain: string;
   /** Milliseconds since 1970. No leaf lives longer. */
   readonly notAfter: number;
+  readonly #notBefore: number;
   readonly #signer: Signer;
   readonly #authority: Asn1;
 
@@ -53,6 +54,7 @@ export class Issuer {
     }
     this.trustDomain = trustDomain;
     this.chain = toPem('CERTIFICATE', parsed.raw);
+    this.#notBefore = Date.parse(parsed.validFrom);
     this.notAfter = Date.parse(parsed.validTo);
     this.#signer = signerOf(parsed, key);
     this.#authority = authorityKeyIdentifier(this.#signer.keyIdentifier);
@@ -91,6 +93,12 @@ export class Issuer {
         'usage',
         `a lifetime of ${formatDuration(lifetimeMs)} is not between ${least} and ${most}`,
       );
+    }
+    if (now < this.#notBefore) {
+      const from = new Date(this.#notBefore).toISOString();
+      throw new MeshproxyError('bad-certificate', `the issuing certificate is not valid before ${from}`, {
+        hint: "set this machine's clock",
+      });
     }
     if (this.notAfter - now < MIN_LEAF_LIFETIME_MS) {
       const until = new Date(this.notAfter).toISOString();

@@ -10,7 +10,7 @@ import { formatSpiffeId } from '../core/identity.js';
 import { formatDuration } from '../core/units.js';
 import type { Trust } from './authority.js';
 import { type CaCalls, CaRefusal } from './ca-client.js';
-import { join, renew } from './enrolment.js';
+import { join, joined, renew } from './enrolment.js';
 import { checkBundle, type KeptIdentity, loadKept, saveIdentity, saveTrust } from './kept-identity.js';
 
 export interface RenewerOptions {
@@ -153,6 +153,7 @@ export class Renewer {
     const { client, directory, tokenFile, clock, say } = this.#options;
     const got = await join({ client, directory, tokenFile, now: clock.wall() }, this.#stopped.signal);
     await this.#adopt(got.kept, got.trust);
+    await joined(directory);
     say('info', `${formatSpiffeId(got.kept.identity)} has joined: its certificate is valid for ${this.#left()}`);
   }
 

@@ -3,7 +3,6 @@ import { MeshproxyError } from '../core/errors.js';
 import { isAuthorityIdentity, parseSpiffeId } from '../core/identity.js';
 import { type NewMember, newIssuer, newRoot } from './init.js';
 import { IssuanceLog } from './issuance-log.js';
-import { signerOf } from './issuer.js';
 import {
   afterStep,
   decideStep,
@@ -95,7 +94,7 @@ async function issuerBelow(store: CaStore, { id: root }: Member, trustDomain: st
       hint: 'bring it back from where it is kept for this step, and take it away again afterwards',
     });
   }
-  const issuer = newIssuer(trustDomain, signerOf(await store.readCertificate(`root-${root}`), key), now);
+  const issuer = newIssuer(trustDomain, await store.readCertificate(`root-${root}`), key, now);
   await add(store, 'issuer', issuer);
   return { id: issuer.id, root };
 }

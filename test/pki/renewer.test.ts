@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -226,5 +226,17 @@ describe('what an authority answers', () => {
     const refused = parseRefusal(JSON.stringify({ error: 'x'.repeat(5000), code: 'busy', retryAfterMs: 1e12 }));
     expect(refused).toMatchObject({ refusal: 'busy', retryAfterMs: HOUR_MS });
     expect(refused?.error).toHaveLength(1000);
+  });
+
+  it('keeps the key that its token was spent for until the identity is on the disk', async () => {
+    const { directory, start } = await world();
+    // In the way of the identity's file, as a full disk would be.
+    mkdirSync(join(directory, 'identity.pem', 'x'), { recursive: true });
+    await expect(start()).rejects.toThrow();
+    const key = readFileSync(join(directory, 'joining.key'), 'utf8');
+    rmSync(join(directory, 'identity.pem'), { recursive: true });
+    await start();
+    expect((await loadKept(directory))?.kept.key).toBe(key);
+    expect(readdirSync(directory)).not.toContain('joining.key');
   });
 });

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { parseSpiffeId } from '../../src/core/identity.js';
 import { Authority } from '../../src/pki/authority.js';
 import { initAuthority, newKeys } from '../../src/pki/init.js';
@@ -16,6 +16,8 @@ import { VirtualClock } from '../fakes/clock.js';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+const YEAR_MS = 365 * DAY_MS;
 
 /** A mesh whose leaves are issued, renewed and lost, and whose authority is rotated in any order that is allowed. */
 class World {
@@ -228,6 +230,30 @@ describe('an authority that is rotated', () => {
     expect(await change(true)).toEqual({ changed: true, hit: 1 });
     expect((await store.readRevoked()).serials).toEqual([]);
     await expect(change(false, 'abc')).rejects.toThrow('no certificate that lives has the serial abc');
+    await authority.close();
+  });
+
+  it('makes no issuer that outlives its root, and none below a root that is about to end', async () => {
+    const { clock, authority, store, step } = await world();
+    clock.advance(10 * YEAR_MS - 90 * DAY_MS);
+    expect(await step('issuer')).toMatchObject({ done: true });
+    const { roots, issuers } = await store.readState();
+    const root = await store.readCertificate(`root-${activeOf(roots).id}`);
+    const issuer = await store.readCertificate(`issuer-${issuers.at(-1)?.id}`);
+    expect(issuer.validTo).toBe(root.validTo);
+    expect(await step('issuer')).toMatchObject({ done: true });
+    expect(await step('issuer')).toMatchObject({ done: true });
+    clock.advance(90 * DAY_MS);
+    await expect(step('issuer')).rejects.toThrow(/the root ends at .*: too soon/);
+    expect(await step('root')).toMatchObject({ done: true });
+    await authority.close();
+  });
+
+  it('issues nothing by a clock that is behind its issuer', async () => {
+    const { clock, authority, issue } = await world();
+    const now = clock.wall();
+    vi.spyOn(clock, 'wall').mockReturnValue(now - HOUR_MS);
+    await expect(issue()).rejects.toThrow(/the issuing certificate is not valid before/);
     await authority.close();
   });
 });
