@@ -94,40 +94,47 @@ export class FollowedIdentity {
 
   async #reload(mayRetry: boolean): Promise<void> {
     this.#retry?.cancel();
-    const { files, clock, onChange, say } = this.#options;
-    try {
-      const loaded = await loadIdentity(files);
-      if (this.#stopped) return;
-      this.#refused = undefined;
-      const sameTrust = loaded.roots === this.#loaded.roots && sameRevoked(loaded, this.#loaded);
-      const same = sameCredential(loaded, this.#loaded);
-      if (same && sameTrust) return;
-      const problem = this.#worse(loaded);
-      if (problem !== undefined) throw new Error(problem);
-      this.#loaded = loaded;
-      this.#identity = this.#make(loaded);
-      for (const warning of loaded.warnings) say('warn', warning);
-      if (!same) say('info', `${this.#describe()} holds for new connections; what is open stays as it is`);
-      if (!sameTrust) say('info', `whom to trust has changed; connections to who is trusted no more are reset`);
-      this.#watchExpiry();
-      onChange(this.#identity);
-    } catch (error) {
-      if (this.#stopped) return;
-      if (mayRetry) {
-        this.#retry = clock.after(RETRY_MS, () => void this.#reloadInTurn(false));
-        return;
-      }
-      this.#refused = describeError(error);
-      say('error', `${this.#refused}; the certificate that was there before stays in force`);
+    const { files, clock, say } = this.#options;
+    const { bundle, revoked } = files;
+    // Each by itself: a broken list of what is revoked must not keep a renewed certificate out, nor the other way round.
+    const [own, trust] = await Promise.allSettled([this.#loadOwn(files), loadIdentity({ bundle, revoked })]);
+    if (this.#stopped) return;
+    const { roots, revoked: list } = trust.status === 'fulfilled' ? trust.value : this.#loaded;
+    this.#take({ ...(own.status === 'fulfilled' ? own.value : this.#loaded), roots, revoked: list });
+    const problems = [own, trust].flatMap((part) => (part.status === 'rejected' ? [describeError(part.reason)] : []));
+    this.#refused = undefined;
+    if (problems.length === 0) return;
+    if (mayRetry) {
+      this.#retry = clock.after(RETRY_MS, () => void this.#reloadInTurn(false));
+      return;
     }
+    this.#refused = problems.join('; ');
+    say('error', `${this.#refused}; what was there before stays in force`);
   }
 
-  /** Why one that is complete should all the same not replace what there is. */
-  #worse({ notAfter }: LoadedIdentity): string | undefined {
+  /** Puts in force what is new of it. */
+  #take(loaded: LoadedIdentity): void {
+    const { onChange, say } = this.#options;
+    const sameTrust = loaded.roots === this.#loaded.roots && sameRevoked(loaded, this.#loaded);
+    const same = sameCredential(loaded, this.#loaded);
+    if (same && sameTrust) return;
+    this.#loaded = loaded;
+    this.#identity = this.#make(loaded);
+    for (const warning of loaded.warnings) say('warn', warning);
+    if (!same) say('info', `${this.#describe()} holds for new connections; what is open stays as it is`);
+    if (!sameTrust) say('info', `whom to trust has changed; connections to who is trusted no more are reset`);
+    this.#watchExpiry();
+    onChange(this.#identity);
+  }
+
+  /** Rejects also for one that is complete, and should all the same not replace what there is. */
+  async #loadOwn({ certificate, key }: IdentityFiles): Promise<LoadedIdentity> {
+    const loaded = await loadIdentity({ certificate, key });
     const now = this.#options.clock.wall();
+    const { notAfter } = loaded;
     const before = this.#loaded.notAfter;
-    if (notAfter === undefined || notAfter > now || before === undefined || before <= now) return undefined;
-    return `${this.#options.files.certificate}: it has expired (${new Date(notAfter).toISOString()})`;
+    if (notAfter === undefined || notAfter > now || before === undefined || before <= now) return loaded;
+    throw new Error(`${certificate}: it has expired (${new Date(notAfter).toISOString()})`);
   }
 
   #make({ credential, roots, revoked }: LoadedIdentity): Identity {

@@ -12,17 +12,20 @@ const NOBODY_REVOKED = { identities: [], serials: [], retiredRoots: [] };
 /** The files of an identity, and how its list of revocations is written. */
 async function newFiles() {
   const { authority } = await newAuthority();
-  const { cert, key } = await newLeaf(authority);
   const folder = newFolder();
   const path = (name: string): string => join(folder, name);
   const files = { certificate: path('a.pem'), key: path('a.key'), bundle: path('roots.pem'), revoked: path('revoked') };
   const revoke = (...identities: string[]): void =>
     writeFileSync(files.revoked, JSON.stringify({ ...NOBODY_REVOKED, identities }));
-  writeFileSync(files.certificate, cert);
-  writeFileSync(files.key, key, { mode: 0o600 });
+  const certify = async (): Promise<void> => {
+    const { cert, key } = await newLeaf(authority);
+    writeFileSync(files.certificate, cert);
+    writeFileSync(files.key, key, { mode: 0o600 });
+  };
+  await certify();
   writeFileSync(files.bundle, authority.trust.bundle);
   revoke();
-  return { files, revoke };
+  return { files, revoke, certify };
 }
 
 describe('an identity that is followed', () => {
@@ -42,6 +45,33 @@ describe('an identity that is followed', () => {
     await followed.follow();
     expect(changes.map(({ revoked }) => revoked.identities)).toEqual([[WEB]]);
     expect(followed.identity.revoked.identities).toEqual([WEB]);
+  });
+
+  it('takes a revocation though its own certificate is broken, and a new certificate though the list is', async () => {
+    const { files, revoke, certify } = await newFiles();
+    const said: string[] = [];
+    let versions = 0;
+    const followed = await FollowedIdentity.load({
+      files,
+      clock: systemClock,
+      nextVersion: () => ++versions,
+      onChange: () => {},
+      say: (_, message) => said.push(message),
+    });
+    onTestFinished(() => followed.stop());
+    await followed.follow();
+    const first = followed.identity.credential;
+    writeFileSync(files.certificate, 'half');
+    revoke(WEB);
+    await expect.poll(() => followed.identity.revoked.identities, { timeout: 10_000 }).toEqual([WEB]);
+    expect(followed.identity.credential).toEqual(first);
+    await expect.poll(() => followed.status?.refused, { timeout: 10_000 }).toMatch(/a\.pem: there is no certificate/);
+    writeFileSync(files.revoked, '{"identities": [');
+    await certify();
+    await expect.poll(() => followed.identity.credential, { timeout: 10_000 }).not.toEqual(first);
+    expect(followed.identity.revoked.identities).toEqual([WEB]);
+    await expect.poll(() => followed.status?.refused, { timeout: 10_000 }).toMatch(/revoked: it is no list/);
+    expect(said.at(-1)).toMatch(/what was there before stays in force$/);
   });
 
   it('is told as it is now when a configuration takes effect that was prepared before it changed', async () => {
