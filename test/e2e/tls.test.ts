@@ -118,9 +118,7 @@ describe.each(['native', 'streams'])('a hop over mutual TLS, with the engine %s'
     await said(address, 'hello');
     const whole = authority.read('kept.crt');
     writeFileSync(authority.path('kept.crt'), whole.slice(0, 300));
-    await client.said(
-      /kept\.crt: certificate 1 of it is not complete; what was there before stays in force/,
-    );
+    await client.said(/kept\.crt: certificate 1 of it is not complete; what was there before stays in force/);
     writeFileSync(authority.path('kept.crt'), authority.read('other.crt'));
     await client.said(/kept\.key: it is not the key of the certificate in .*stays in force/);
     writeFileSync(authority.path('kept.crt'), authority.read('expired.crt'));
