@@ -50,7 +50,7 @@ export class KnownSessions {
   }
 }
 
-/** The root that a certificate led to when it was verified in this thread: a resumed session has the certificate only. */
+/** The root that a certificate led to when it was verified in this thread: a resumed session has the certificate only. A thread that has not met it yet resumes nothing of its. */
 const rootsSeen = new WeakMap<X509Certificate, string>();
 
 export function rememberRoot(certificate: X509Certificate, root: string | undefined): void {

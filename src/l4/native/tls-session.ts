@@ -247,9 +247,11 @@ export class TlsSession implements HandshakeCallbacks {
     const peer = ssl.SSL_SESSION_get0_peer(session);
     if (peer === NULL) return false;
     const leaf = parsedCertificate(ssl.der(peer));
-    if (!this.#isWelcome(leaf)) return false;
+    const root = rootOf(leaf);
+    // Without its root nobody would notice when that leaves the bundle (`Trust.refusal`).
+    if (root === undefined || !this.#isWelcome(leaf)) return false;
     this.#certificate = leaf;
-    this.#root = rootOf(leaf);
+    this.#root = root;
     // The one it has is good for as long as a new one would be: to make one costs as much as all the rest.
     ssl.SSL_set_num_tickets(this.#pointer, 0);
     return true;

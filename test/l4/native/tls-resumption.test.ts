@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createNativeTransport } from '../../../src/l4/native/transport.js';
 import { streamsTransport } from '../../../src/l4/streams/transport.js';
 import type { TlsCall, TlsSetup } from '../../../src/l4/tls.js';
@@ -12,8 +12,10 @@ const onBug = (error: unknown): never => {
   throw error;
 };
 const native = createNativeTransport({ onBug });
-/** Another thread of the same proxy, as far as TLS is concerned: it has contexts of its own. */
-const other = createNativeTransport({ onBug });
+/** Another thread of the same proxy, as far as TLS is concerned: it has contexts of its own, and remembers certificates of its own. */
+vi.resetModules();
+const anew = await import('../../../src/l4/native/transport.js');
+const other = anew.createNativeTransport({ onBug });
 
 /** A chain of two certificates of P-256 and a signature; what goes instead of it is a few hundred bytes. */
 const LEAST_OF_A_FULL_ONE = 1000;
@@ -84,12 +86,16 @@ describe('a TLS session', () => {
     }
   });
 
-  it('is resumed by another thread of the server, which has the same ticket keys', async () => {
+  it('is resumed by another thread of the server, which has the same ticket keys, once that has verified the client', async () => {
     const both = setups();
-    await meet(both);
+    const { ofClient } = await meet(both);
+    const first = await meet(both, { acceptor: other });
+    expect(first.isFull).toBe(true);
     const again = await meet(both, { acceptor: other });
     expect(again.isFull).toBe(false);
     expect(again.ofClient.peer?.certificate?.subjectAltName).toBe(`URI:${ALICE}`);
+    expect(again.ofClient.peer?.root).toBe(ofClient.peer?.root);
+    expect((await meet(both)).isFull).toBe(false);
   });
 
   it('is not resumed within another version of either identity, nor with another server', async () => {
