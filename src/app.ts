@@ -286,7 +286,13 @@ class App implements RunningProxy {
     return new WorkerPool({
       clock,
       workers: this.#engine.workers,
-      initial: { limits: limitsOf(config), identity: NOBODY, accessLog: config.accessLog, logLevel: config.log.level },
+      initial: {
+        limits: limitsOf(config),
+        identity: NOBODY,
+        zone: config.zone,
+        accessLog: config.accessLog,
+        logLevel: config.log.level,
+      },
       entry: workerEntry,
       bind: bindShared,
       abandon: (owned) => abortOwned(owned, 1),
@@ -424,6 +430,7 @@ function setupOf(config: Config, sources: ReadonlyMap<string, PreparedSources>, 
     })),
     limits: limitsOf(config),
     identity,
+    zone: config.zone,
     accessLog: config.accessLog,
     logLevel: config.log.level,
   };

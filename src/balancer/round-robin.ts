@@ -1,48 +1,47 @@
-/** Each endpoint in its turn. */
-import type { Endpoint, Pick, PickContext, Picker } from './picker.js';
+/**
+ * Each endpoint in its turn, and those of more weight in more turns, evenly spread. Whose turn it is follows from one
+ * counter alone, which all threads share (grpc's static stride scheduler, gRFC A58).
+ */
+import type { Group } from './groups.js';
+import type { Instance } from './instance.js';
+import type { PickContext } from './picker.js';
+import type { Choice, Strategy } from './strategy.js';
 
-/** Whose turn it is. Outlives the pickers built on it, so that an update of the endpoints does not start over. */
+/** Outlives the pickers built on it, so that an update of the endpoints does not start over. */
 export interface Rotation {
-  /** The place of the next endpoint in turn; past the last it stands for the first. */
-  next: number;
+  /** The number of this turn; the next call has the next. */
+  turn(): number;
 }
 
-export function createRotation(): Rotation {
-  return { next: 0 };
-}
+/** More turns than that are not looked at in search of one: weights of 1000 beside 1 come to a few hundred. */
+const MOST_TURNS = 4096;
 
-/** The same for several threads: whose turn it is in all of them, kept in the first of `cells`. */
-export function sharedRotation(cells: Int32Array<SharedArrayBuffer>): Rotation {
+export function roundRobin(rotation: Rotation): Strategy {
   return {
-    get next() {
-      return Atomics.load(cells, 0);
-    },
-    set next(place) {
-      Atomics.store(cells, 0, place);
-    },
-  };
-}
-
-/** A picker over `endpoints`: in n picks with nothing tried, each of n endpoints comes once. */
-export function roundRobin(endpoints: readonly Endpoint[], rotation: Rotation): Picker {
-  // Made once, so that a pick allocates nothing. The outcome of a pick changes no turn.
-  const picks: readonly Pick[] = endpoints.map((endpoint, index) => ({
-    endpoint,
-    why: `round robin, ${index + 1} of ${endpoints.length}`,
-    settle() {},
-  }));
-  return {
-    endpoints,
-    pick({ tried }: PickContext) {
-      for (let looked = 0; looked < picks.length; looked += 1) {
-        const place = (rotation.next + looked) % picks.length;
-        const pick = picks[place];
-        if (pick && !tried.has(pick.endpoint)) {
-          rotation.next = place + 1;
-          return pick;
-        }
+    choose(group, { tried }: PickContext): Choice | undefined {
+      const { instances } = group;
+      for (let turns = 0; turns < MOST_TURNS; turns += 1) {
+        const turn = rotation.turn();
+        const place = turn % instances.length;
+        const instance = instances[place];
+        if (instance === undefined || !hasTurn(group, instance, place, Math.floor(turn / instances.length))) continue;
+        if (!tried.has(instance.endpoint)) return found(instance, place, instances.length);
+        if (turns >= 2 * instances.length) break;
       }
-      return undefined;
+      const place = instances.findIndex(({ endpoint }) => !tried.has(endpoint));
+      const instance = instances[place];
+      return instance && found(instance, place, instances.length);
     },
   };
+}
+
+function found(instance: Instance, place: number, of: number): Choice {
+  return { instance, why: () => `round robin, ${place + 1} of ${of}` };
+}
+
+/** Of `maxWeight` rounds it has a turn in `weight`; where in them those lie is another place for each endpoint. */
+function hasTurn({ maxWeight, cumulative }: Group, { weight }: Instance, place: number, round: number): boolean {
+  if (cumulative === undefined) return true;
+  const offset = Math.floor((place * maxWeight) / 2);
+  return (weight * round + offset) % maxWeight >= maxWeight - weight;
 }

@@ -122,6 +122,21 @@ function isNameServerWithPort(text: string): boolean {
 
 export const count = z.int().min(1);
 
+const NOT_A_PERCENTAGE = 'is not a percentage; write 50% or 12.5%';
+
+/** 0 to 100. */
+export const percent = z
+  .string({ error: ({ input }) => `${show(input)} ${NOT_A_PERCENTAGE}` })
+  .meta({ pattern: '^\\d{1,3}(\\.\\d+)?%$' })
+  .transform((text, context) => {
+    const value = /^\d{1,3}(\.\d+)?%$/.test(text) ? Number(text.slice(0, -1)) : Number.NaN;
+    if (value <= 100) return value;
+    const problem = value > 100 ? 'is more than all; the most is 100%' : NOT_A_PERCENTAGE;
+    context.addIssue({ code: 'custom', message: `${show(text)} ${problem}`, input: text });
+    return z.NEVER;
+  })
+  .meta({ examples: ['50%'] });
+
 /** Names appear in metrics, logs and the mesh: a DNS label's letters, with dots and underscores. */
 export const name = z
   .string()

@@ -14,8 +14,26 @@ import { show } from './show.js';
 
 export interface FlagSpec {
   /** How its value is called in the help; absent where it takes none. */
-  readonly value?: 'address' | 'duration' | 'size' | 'number' | 'mode' | 'file' | 'folder' | 'name' | 'spiffe-id';
-  readonly group: 'Main options' | 'Clients' | 'Upstreams' | 'TLS' | 'Limits' | 'Name resolution' | 'Process';
+  readonly value?:
+    | 'percentage'
+    | 'address'
+    | 'duration'
+    | 'size'
+    | 'number'
+    | 'mode'
+    | 'file'
+    | 'folder'
+    | 'name'
+    | 'spiffe-id';
+  readonly group:
+    | 'Main options'
+    | 'Clients'
+    | 'Upstreams'
+    | 'Balancing'
+    | 'TLS'
+    | 'Limits'
+    | 'Name resolution'
+    | 'Process';
   /** What it sets. */
   readonly path: Path;
   /** May be given more than once: all values count. Of any other flag, the last does. */
@@ -38,6 +56,16 @@ export const FLAGS = {
     group: 'Clients',
     path: ['defaults', 'listener', 'maxConnections'],
   },
+  '--balance': { value: 'mode', group: 'Balancing', path: ['defaults', 'service', 'balance'] },
+  '--ewma-decay': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'ewmaDecay'] },
+  '--ewma-initial': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'ewmaInitial'] },
+  '--slow-start': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'slowStart'] },
+  '--zone': { value: 'name', group: 'Balancing', path: ['zone'] },
+  '--panic-threshold': { value: 'percentage', group: 'Balancing', path: ['defaults', 'service', 'panicThreshold'] },
+  '--eject-after': { value: 'number', group: 'Balancing', path: ['defaults', 'service', 'ejectAfter'] },
+  '--eject-time': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'ejectTime'] },
+  '--eject-max-time': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'ejectMaxTime'] },
+  '--eject-max-share': { value: 'percentage', group: 'Balancing', path: ['defaults', 'service', 'ejectMaxShare'] },
   '--send-proxy-protocol': { value: 'mode', group: 'Upstreams', path: ['defaults', 'service', 'sendProxyProtocol'] },
   '--connect-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'connectTimeout'] },
   '--connect-deadline': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'connectDeadline'] },

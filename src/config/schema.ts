@@ -5,7 +5,7 @@
  * Parsing is strict: an unknown key is an error. How single values are written is `fields.ts`; what a file's text looks like (YAML, lines) is `text.ts`.
  */
 import { z } from 'zod';
-import { address, count, DAY_MS, duration, name, nameServer, path, size, spiffeId } from './fields.js';
+import { address, count, DAY_MS, duration, name, nameServer, path, percent, size, spiffeId } from './fields.js';
 
 /** Why each default is what it is; the values themselves are below, in the schema's own terms. */
 export const DEFAULTS = {
@@ -17,6 +17,20 @@ export const DEFAULTS = {
   connectAttempts: 8,
   /** RFC 8305 section 8: the recommended Connection Attempt Delay. */
   raceDelay: '250ms',
+  /** As tower, linkerd2 and Finagle have it. */
+  ewmaDecay: '10s',
+  /** As linkerd2 has it: a little more than a good endpoint of the same region takes. */
+  ewmaInitial: '30ms',
+  /** Off, as in Envoy and HAProxy: most programs are as fast in their first second as later. */
+  slowStart: 'off',
+  /** As Envoy has it. */
+  panicThreshold: '50%',
+  /** As Envoy has it. */
+  ejectAfter: 5,
+  ejectTime: '30s',
+  ejectMaxTime: '5m',
+  /** Envoy's 10 % leaves two of three dead ones in a fleet of ten to be found out by each connection anew. */
+  ejectMaxShare: '50%',
   /** None: databases keep connections idle for hours (Istio's default of one hour breaks their pools). */
   idleTimeout: 'off',
   /** As long as a person might wait for the answer to a finished request; bytes that move start it again. */
@@ -99,6 +113,39 @@ const serviceSettings = {
     .describe(
       'Reset a connection of which one direction has ended and on whose other no byte has moved for this long; off for never.',
     ),
+  balance: z
+    .enum(['ewma', 'least-connections', 'round-robin', 'random'])
+    .default('round-robin')
+    .describe(
+      'How an endpoint is chosen: round-robin; ewma (of two drawn at random the one with less latency times open connections), least-connections (of two, the one with fewer) or random; all by weight.',
+    ),
+  ewmaDecay: duration({ min: 1 })
+    .prefault(DEFAULTS.ewmaDecay)
+    .describe('How fast what was learnt of latencies fades: to 37 % in so long.'),
+  ewmaInitial: duration({ min: 1 })
+    .prefault(DEFAULTS.ewmaInitial)
+    .describe('With balance ewma: the latency that is expected of an endpoint before anything is known of it.'),
+  slowStart: duration({ off: true })
+    .prefault(DEFAULTS.slowStart)
+    .describe('How long an endpoint that is added later takes to come to its full share; off for at once.'),
+  panicThreshold: percent
+    .prefault(DEFAULTS.panicThreshold)
+    .describe(
+      'Where fewer of the endpoints than this can take connections, all of them get some again: rather a few failures than too much for the rest.',
+    ),
+  ejectAfter: z
+    .union([z.literal('off').transform(() => 0), count.max(1000)])
+    .prefault(DEFAULTS.ejectAfter)
+    .describe(
+      'Failures in a row (connecting, TLS, or reset before the first byte) after which an endpoint takes no connections for a while; off for never.',
+    ),
+  ejectTime: duration({ min: 100 })
+    .prefault(DEFAULTS.ejectTime)
+    .describe('How long it takes none the first time; each further time twice as long.'),
+  ejectMaxTime: duration({ min: 100 }).prefault(DEFAULTS.ejectMaxTime).describe('The longest that it takes none.'),
+  ejectMaxShare: percent
+    .prefault(DEFAULTS.ejectMaxShare)
+    .describe('Of all endpoints of the service at most so many are ejected at a time, though always one of several.'),
   sendProxyProtocol: z
     .enum(['off', 'v1', 'v2'])
     .default('off')
@@ -214,6 +261,7 @@ export const configSchema = z
       .describe(
         'Who this proxy is to others, and whom it trusts. The files are watched: new ones hold for new connections.',
       ),
+    zone: name.optional().describe('The zone that this proxy is in: endpoints of the same zone are preferred.'),
     drainTimeout: duration()
       .prefault(DEFAULTS.drainTimeout)
       .describe('After SIGTERM or SIGINT: how long connections may take to finish before they are reset.'),

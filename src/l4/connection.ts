@@ -7,7 +7,7 @@
  * tested alone. A step that cannot go on throws a `Stop`, which says how the connection ended, in one place.
  */
 
-import type { Endpoint, Pick } from '../balancer/picker.js';
+import type { Endpoint, Failure, Pick } from '../balancer/picker.js';
 import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
 import { formatAddress, type SocketAddress } from '../core/address.js';
 import type { CancelSignal } from '../core/cancel.js';
@@ -58,22 +58,24 @@ class Stop extends Error {
 /** Serves one admitted connection until both its sides are closed. Never rejects. */
 export async function serve(live: LiveConnection, listener: ListenerConfig, service: Service, around: Surroundings) {
   around.observer.opened(live);
-  let upstream: Connection | undefined;
+  let connected: Connected | undefined;
   try {
     // Not awaited where there is nothing to wait for: that would be a turn of promises for every connection.
     const header = listener.acceptProxyProtocol ? await identify(live, listener, around) : undefined;
     if (listener.tlsAccept !== 'off') await secureClient(live, listener, around);
     live.service = service.name;
     const { settings } = service;
-    upstream = await connect(live, service, header, around);
+    connected = await connect(live, service, header, around);
+    const { upstream } = connected;
     live.relaying(upstream);
-    const watch = new RelayWatch(live, upstream, settings, around.clock);
+    const watch = new RelayWatch(live, connected, settings, around.clock);
     const end = await live.downstream.relay(upstream, watch);
-    watch.stop();
+    watch.stop(end);
     account(live, around, endingOf(end, live), detailOf(end));
   } catch (error) {
     live.downstream.reset();
-    upstream?.reset();
+    connected?.upstream.reset();
+    connected?.pick.abandoned();
     if (error instanceof Stop) return account(live, around, error.ending, error.detail);
     around.bug(error);
     account(live, around, 'internal-error', describeError(error));
@@ -151,13 +153,19 @@ async function secureClient(live: LiveConnection, settings: ListenerConfig, arou
   }
 }
 
+/** A connection to an endpoint, and the pick that is to hear how it fares. */
+interface Connected {
+  readonly upstream: Connection;
+  readonly pick: Pick;
+}
+
 /** Picks an endpoint and dials it; where that fails, the next, within the service's bounds. No byte has been sent yet. */
 async function connect(
   live: LiveConnection,
   service: Service,
   header: ProxyHeader | undefined,
   around: Surroundings,
-): Promise<Connection> {
+): Promise<Connected> {
   const { clock } = around;
   // One snapshot for the whole search: an update of the endpoints is for the next connection.
   const { picker, settings } = service;
@@ -165,13 +173,14 @@ async function connect(
   const tried = new Set<Endpoint>();
   live.phase = 'connecting';
   while (live.attempts.length < settings.connectAttempts) {
-    const leftMs = settings.connectDeadline - (clock.now() - startedAt);
-    const pick = leftMs > 0 ? picker.pick({ tried }) : undefined;
+    const now = clock.now();
+    const leftMs = settings.connectDeadline - (now - startedAt);
+    const pick = leftMs > 0 ? picker.pick({ tried, now }) : undefined;
     if (!pick) break;
     const upstream = await attempt(live, service, pick, header, Math.min(settings.connectTimeout, leftMs), around);
     if (upstream) {
       live.connectMs = clock.now() - startedAt;
-      return upstream;
+      return { upstream, pick };
     }
     tried.add(pick.endpoint);
   }
@@ -195,14 +204,15 @@ async function attempt(
   const startedAt = clock.now();
   const controller = live.cancellable();
   const timer = clock.after(timeoutMs, () => controller.abort());
-  const settle = (address: string, error?: string): void => {
-    const durationMs = clock.now() - startedAt;
+  const settle = (address: string, failed?: { readonly how: Failure; readonly error: string }): void => {
+    const now = clock.now();
+    const durationMs = now - startedAt;
+    const error = failed?.error;
     const entry = { endpoint: endpoint.id, why, address, durationMs, ...(error === undefined ? {} : { error }) };
     live.attempts.push(entry);
     observer.attempted(service.name, entry);
-    pick.settle(
-      error === undefined ? { kind: 'connected', connectMs: durationMs } : { kind: 'failed', afterMs: durationMs },
-    );
+    if (failed === undefined) pick.connected(durationMs, now);
+    else pick.failed(failed.how, durationMs, now);
   };
   try {
     const won = await race(
@@ -221,6 +231,7 @@ async function attempt(
     settle(live.upstream);
     return upstream;
   } catch (error) {
+    if (!(error instanceof MeshproxyError) || live.cutBy !== undefined || error.code === 'exhausted') pick.abandoned();
     if (!(error instanceof MeshproxyError)) throw error;
     if (live.cutBy !== undefined) throw new Stop(live.cutBy);
     const addresses = endpoint.addresses.map(formatAddress).join(' and ');
@@ -228,7 +239,7 @@ async function attempt(
       error.code === 'aborted'
         ? `${addresses}: no answer within ${formatDuration(Math.round(timeoutMs))}`
         : inWords(error, addresses);
-    settle(addresses, reason);
+    settle(addresses, { how: failureOf(error), error: reason });
     if (error.code === 'exhausted') {
       around.exhausted();
       throw new Stop('exhausted', reason);
@@ -237,6 +248,11 @@ async function attempt(
   } finally {
     timer.cancel();
   }
+}
+
+function failureOf({ code }: MeshproxyError): Failure {
+  if (code === 'aborted') return 'timeout';
+  return code === 'handshake' ? 'handshake' : 'connect';
 }
 
 /** What is said of a dial names the address already; what is said of TLS does not. */
@@ -276,32 +292,45 @@ function greet(live: LiveConnection, upstream: Connection, settings: ServiceConf
 class RelayWatch implements RelayEvents {
   readonly #live: LiveConnection;
   readonly #upstream: Connection;
+  readonly #pick: Pick;
   readonly #settings: ServiceConfig;
   readonly #clock: Clock;
   readonly #startedAt: number;
+  /** When the client first asked something, where it did so before it was answered. */
+  #askedAt: number | undefined;
   #idle: Timer | undefined;
   #halfClosed: Timer | undefined;
 
-  constructor(live: LiveConnection, upstream: Connection, settings: ServiceConfig, clock: Clock) {
+  constructor(live: LiveConnection, { upstream, pick }: Connected, settings: ServiceConfig, clock: Clock) {
     this.#live = live;
     this.#upstream = upstream;
+    this.#pick = pick;
     this.#settings = settings;
     this.#clock = clock;
     this.#startedAt = clock.now();
     this.#idle = this.#cutAfter(settings.idleTimeout, 'idle-timeout');
   }
 
+  onFirstByte(): void {
+    this.#askedAt = this.#clock.now();
+  }
+
   onPeerFirstByte(): void {
-    this.#live.firstByteMs = this.#clock.now() - this.#startedAt;
+    const now = this.#clock.now();
+    this.#live.firstByteMs = now - this.#startedAt;
+    // How long a client thinks before it asks says nothing of the endpoint.
+    this.#pick.answered(now - (this.#askedAt ?? this.#startedAt), now);
   }
 
   onHalfClose(): void {
     this.#halfClosed = this.#cutAfter(this.#settings.halfCloseTimeout, 'half-close-timeout');
   }
 
-  stop(): void {
+  stop(end: RelayEnd): void {
     this.#idle?.cancel();
     this.#halfClosed?.cancel();
+    const refused = end.kind === 'reset' && end.by === 'peer' && this.#live.firstByteMs === undefined;
+    this.#pick.ended(refused ? 'reset' : 'served', this.#clock.now());
   }
 
   #cutAfter(timeoutMs: number, ending: Ending): Timer | undefined {

@@ -1,24 +1,43 @@
 /** A logical service as connections see it: its settings, and its endpoints as a picker that is replaced as a whole. */
+import { createPicker } from '../balancer/create-picker.js';
+import { createStrategy } from '../balancer/create-strategy.js';
+import { Ejector } from '../balancer/ejection.js';
+import { type Instance, weightOf } from '../balancer/instance.js';
 import type { Endpoint, Picker } from '../balancer/picker.js';
-import { createRotation, type Rotation, roundRobin } from '../balancer/round-robin.js';
+import { type ServiceCells, ServiceStats } from '../balancer/service-stats.js';
+import type { PlacedEndpoint } from '../balancer/slots.js';
 import type { ServiceConfig } from '../config/schema.js';
+import { formatAddress, type SocketAddress } from '../core/address.js';
+
+/** All that a data thread is told of a service. Plain enough to be sent to one. */
+export interface PlacedService {
+  readonly name: string;
+  readonly settings: ServiceConfig;
+  readonly endpoints: readonly PlacedEndpoint[];
+  readonly cells: ServiceCells;
+}
+
+export interface ServiceSurroundings {
+  /** The number of this thread, from 0. */
+  readonly thread: number;
+  /** The zone that this proxy is in. */
+  readonly zone: string | undefined;
+}
 
 export class Service {
   readonly name: string;
-  readonly #rotation: Rotation;
+  #around: ServiceSurroundings;
+  readonly #stats: ServiceStats;
   #settings: ServiceConfig;
+  #instances: ReadonlyMap<number, Instance> = new Map();
   #picker: Picker;
 
-  constructor(
-    name: string,
-    settings: ServiceConfig,
-    endpoints: readonly Endpoint[],
-    rotation: Rotation = createRotation(),
-  ) {
+  constructor({ name, settings, endpoints, cells }: PlacedService, around: ServiceSurroundings) {
     this.name = name;
-    this.#rotation = rotation;
+    this.#around = around;
+    this.#stats = new ServiceStats(cells, around.thread);
     this.#settings = settings;
-    this.#picker = roundRobin(endpoints, this.#rotation);
+    this.#picker = this.#build(endpoints);
   }
 
   /** Frozen. */
@@ -32,22 +51,68 @@ export class Service {
   }
 
   /** For connections from now on. */
-  replace(settings: ServiceConfig, endpoints: readonly Endpoint[]): void {
+  replace({ settings, endpoints, cells }: PlacedService, around: ServiceSurroundings): void {
     this.#settings = settings;
-    this.update(endpoints);
+    this.#around = around;
+    this.update(endpoints, cells);
   }
 
-  /** For connections from now on. Whose turn it is stays. */
-  update(endpoints: readonly Endpoint[]): void {
-    this.#picker = roundRobin(keepKnown(this.#picker.endpoints, endpoints), this.#rotation);
+  /** For connections from now on. */
+  update(endpoints: readonly PlacedEndpoint[], cells: ServiceCells): void {
+    this.#stats.grow(cells);
+    this.#picker = this.#build(endpoints);
+  }
+
+  #build(endpoints: readonly PlacedEndpoint[]): Picker {
+    const settings = this.#settings;
+    const instances = new Map<number, Instance>();
+    for (const endpoint of endpoints) {
+      if (weightOf(endpoint) > 0) instances.set(endpoint.slot, this.#instance(endpoint));
+    }
+    this.#instances = instances;
+    return createPicker([...instances.values()], {
+      strategy: createStrategy(settings, this.#stats, Math.random),
+      random: Math.random,
+      zone: this.#around.zone,
+      panicThreshold: settings.panicThreshold / 100,
+      version: () => this.#stats.version,
+      watch: new Ejector(
+        this.#stats,
+        {
+          after: settings.ejectAfter,
+          baseMs: settings.ejectTime,
+          maxMs: settings.ejectMaxTime,
+          maxShare: settings.ejectMaxShare / 100,
+        },
+        settings.ewmaDecay,
+      ),
+    });
+  }
+
+  /** The one there was, where nothing about the endpoint has changed: connections know what they have tried by its object. */
+  #instance(endpoint: PlacedEndpoint): Instance {
+    const known = this.#instances.get(endpoint.slot);
+    if (known !== undefined && isSame(known.endpoint, endpoint)) return known;
+    return { endpoint, stats: this.#stats.slot(endpoint.slot), weight: weightOf(endpoint) };
   }
 }
 
-/** An instance that was there before stays the same object: what has been learnt about it is kept by identity. */
-function keepKnown(before: readonly Endpoint[], now: readonly Endpoint[]): readonly Endpoint[] {
-  const known = new Map(before.map((endpoint) => [endpoint.id, endpoint]));
-  return now.map((endpoint) => {
-    const old = known.get(endpoint.id);
-    return old && JSON.stringify(old.addresses) === JSON.stringify(endpoint.addresses) ? old : endpoint;
-  });
+function isSame(one: Endpoint, other: Endpoint): boolean {
+  return (
+    one.id === other.id &&
+    one.weight === other.weight &&
+    one.zone === other.zone &&
+    one.priority === other.priority &&
+    sameAddresses(one.addresses, other.addresses) &&
+    JSON.stringify(one.metadata) === JSON.stringify(other.metadata)
+  );
+}
+
+function sameAddresses(one: readonly SocketAddress[], other: readonly SocketAddress[]): boolean {
+  return one.length === other.length && one.every((address, index) => sameAddress(address, other[index]));
+}
+
+function sameAddress(one: SocketAddress, other: SocketAddress | undefined): boolean {
+  if (one.kind === 'ip') return other?.kind === 'ip' && one.host === other.host && one.port === other.port;
+  return other?.kind === 'unix' && formatAddress(one) === formatAddress(other);
 }

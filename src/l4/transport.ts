@@ -71,6 +71,8 @@ export type RelayEnd =
   | { readonly kind: 'local' };
 
 export interface RelayEvents {
+  /** The first byte from the connection that is relayed. At most once. */
+  onFirstByte(): void;
   /** The first byte from the connection that was relayed to. At most once. */
   onPeerFirstByte(): void;
   /** One direction has ended, and its end was passed on; the other goes on. At most once. */

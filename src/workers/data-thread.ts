@@ -1,30 +1,35 @@
 /** One thread's share of the data plane: it is told setups and endpoints, and serves connections by itself. */
-import type { Endpoint } from '../balancer/picker.js';
-import type { Rotation } from '../balancer/round-robin.js';
+import type { ServiceCells } from '../balancer/service-stats.js';
+import type { PlacedEndpoint } from '../balancer/slots.js';
 import { DataPlane, type DataPlaneOptions, type ListenerState, type Route } from '../l4/data-plane.js';
-import { Service } from '../l4/service.js';
+import { type PlacedService, Service } from '../l4/service.js';
 import type { Tally } from '../l4/tally.js';
 import type { Identity } from '../pki/identity-files.js';
 import type { ListenerSetup, PlaneSetup, PreparedPlane } from './plane.js';
 
+/** What a data thread is told of a configuration: as main was, and with the endpoints in their slots. */
+export interface ThreadSetup extends Omit<PlaneSetup, 'services'> {
+  readonly services: readonly PlacedService[];
+}
+
 export interface DataThreadOptions extends DataPlaneOptions {
   /** Where a listener's connections are counted, if other threads have a part in it. */
   tallyOf?(listener: ListenerSetup): Tally | undefined;
-  /** Whose turn it is among a service's endpoints, if other threads have a part in it. */
-  rotationOf?(service: string): Rotation | undefined;
+  /** The number of this thread; 0 where it is the only one. */
+  readonly thread?: number;
 }
 
 export class DataThread {
   readonly #plane: DataPlane;
   readonly #tallyOf: (listener: ListenerSetup) => Tally | undefined;
-  readonly #rotationOf: (service: string) => Rotation | undefined;
-  /** By name. A service that stays over a reload stays the same object, and with it whose turn it is. */
+  readonly #thread: number;
+  /** By name. A service that stays over a reload stays the same object. */
   #services: ReadonlyMap<string, Service> = new Map();
 
-  constructor({ tallyOf = () => undefined, rotationOf = () => undefined, ...options }: DataThreadOptions) {
+  constructor({ tallyOf = () => undefined, thread = 0, ...options }: DataThreadOptions) {
     this.#plane = new DataPlane(options);
     this.#tallyOf = tallyOf;
-    this.#rotationOf = rotationOf;
+    this.#thread = thread;
   }
 
   listeners(): readonly ListenerState[] {
@@ -32,15 +37,16 @@ export class DataThread {
   }
 
   /** A new listener accepts from here on; all else is as before until `commit`. */
-  async prepare(setup: PlaneSetup): Promise<PreparedPlane> {
+  async prepare(setup: ThreadSetup): Promise<PreparedPlane> {
+    const around = { thread: this.#thread, zone: setup.zone };
     const services = new Map<string, Service>();
-    for (const { name, settings, endpoints } of setup.services) {
-      services.set(name, this.#services.get(name) ?? new Service(name, settings, endpoints, this.#rotationOf(name)));
+    for (const service of setup.services) {
+      services.set(service.name, this.#services.get(service.name) ?? new Service(service, around));
     }
     const routes = setup.listeners.flatMap((listener) => this.#route(listener, services));
     const listeners = await this.#plane.prepare(routes, setup.limits);
     const commit = (): Promise<void> => {
-      for (const { name, settings, endpoints } of setup.services) services.get(name)?.replace(settings, endpoints);
+      for (const service of setup.services) services.get(service.name)?.replace(service, around);
       this.#services = services;
       this.#plane.identify(setup.identity);
       return listeners.commit();
@@ -48,8 +54,8 @@ export class DataThread {
     return { commit, discard: listeners.discard };
   }
 
-  update(service: string, endpoints: readonly Endpoint[]): void {
-    this.#services.get(service)?.update(endpoints);
+  update(service: string, endpoints: readonly PlacedEndpoint[], cells: ServiceCells): void {
+    this.#services.get(service)?.update(endpoints, cells);
   }
 
   identify(identity: Identity): void {

@@ -11,6 +11,7 @@ import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-l
 import type { Recorder, ThreadReport } from '../telemetry/recorder.js';
 import type { Names } from '../telemetry/wanted.js';
 import { DataThread } from './data-thread.js';
+import { PlacedServices } from './placed-services.js';
 import type { Plane, PlaneSetup, PreparedPlane } from './plane.js';
 
 export interface LocalPlaneOptions {
@@ -28,10 +29,12 @@ export class LocalPlane implements Plane {
   readonly #tally = new Tally();
   readonly #recorder: Recorder;
   readonly #thread: DataThread;
+  readonly #services: PlacedServices;
   #allowed = Number.POSITIVE_INFINITY;
 
   constructor({ onPause, ...options }: LocalPlaneOptions) {
     this.#recorder = options.recorder;
+    this.#services = new PlacedServices(1, options.clock);
     this.#thread = new DataThread({
       ...options,
       observer: options.recorder,
@@ -51,10 +54,12 @@ export class LocalPlane implements Plane {
   }
 
   async prepare(setup: PlaneSetup): Promise<PreparedPlane> {
-    const { commit, discard } = await this.#thread.prepare(setup);
+    const services = this.#services.prepare(setup.services);
+    const { commit, discard } = await this.#thread.prepare({ ...setup, services: services.all });
     return {
       commit: async () => {
         this.#recorder.accessLog = setup.accessLog;
+        services.commit();
         await commit();
         this.#allowed = countAllowed(this.open);
       },
@@ -63,7 +68,8 @@ export class LocalPlane implements Plane {
   }
 
   update(service: string, endpoints: readonly Endpoint[]): void {
-    this.#thread.update(service, endpoints);
+    const placed = this.#services.update(service, endpoints);
+    if (placed) this.#thread.update(service, placed.endpoints, placed.cells);
   }
 
   identify(identity: Identity): void {

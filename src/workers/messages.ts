@@ -2,14 +2,16 @@
  * What main and a worker say to each other. Main publishes setups and endpoints; a worker never waits for an answer.
  * Nothing is said per connection: what threads must agree on at once, they count in shared cells (`l4/tally.ts`).
  */
-import type { Endpoint } from '../balancer/picker.js';
+import type { ServiceCells } from '../balancer/service-stats.js';
+import type { PlacedEndpoint } from '../balancer/slots.js';
 import type { SharedExchange } from '../l4/native/handover.js';
 import type { BoundSocket } from '../l4/transport.js';
 import type { Identity } from '../pki/identity-files.js';
 import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
 import type { ThreadReport } from '../telemetry/recorder.js';
 import type { Names } from '../telemetry/wanted.js';
-import type { ListenerSetup, PlaneSetup, ServiceSetup } from './plane.js';
+import type { ThreadSetup } from './data-thread.js';
+import type { ListenerSetup } from './plane.js';
 
 /** A number in memory that all threads see. */
 export type SharedCells = Int32Array<SharedArrayBuffer>;
@@ -21,14 +23,8 @@ export interface WorkerListener extends ListenerSetup {
   readonly connections: SharedCells;
 }
 
-export interface WorkerService extends ServiceSetup {
-  /** Whose turn it is among its endpoints, over all workers. */
-  readonly rotation: SharedCells;
-}
-
-export interface WorkerSetup extends PlaneSetup {
+export interface WorkerSetup extends ThreadSetup {
   readonly listeners: readonly WorkerListener[];
-  readonly services: readonly WorkerService[];
 }
 
 /** What a worker is started with. */
@@ -51,7 +47,12 @@ export interface WorkerData {
 export type ToWorker =
   /** In force for connections from now on; answered by `applied` when listeners that are gone are touched no more. */
   | { readonly kind: 'setup'; readonly version: number; readonly setup: WorkerSetup }
-  | { readonly kind: 'endpoints'; readonly service: string; readonly endpoints: readonly Endpoint[] }
+  | {
+      readonly kind: 'endpoints';
+      readonly service: string;
+      readonly endpoints: readonly PlacedEndpoint[];
+      readonly cells: ServiceCells;
+    }
   | { readonly kind: 'identity'; readonly identity: Identity }
   /** Answered by a `report` with the same id; what is not wanted is forgotten. */
   | { readonly kind: 'ask'; readonly id: number; readonly wanted: Names }

@@ -29,6 +29,8 @@ export interface PlaneSetup {
   readonly services: readonly ServiceSetup[];
   readonly limits: DataPlaneLimits;
   readonly identity: Identity;
+  /** The zone that this proxy is in. */
+  readonly zone: string | undefined;
   readonly accessLog: AccessLog;
   readonly logLevel: LogOptions['level'];
 }

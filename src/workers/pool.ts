@@ -17,6 +17,7 @@ import type { ThreadReport } from '../telemetry/recorder.js';
 import { staleReport } from '../telemetry/totals.js';
 import type { Names } from '../telemetry/wanted.js';
 import type { FromWorker, SharedCells, WorkerData, WorkerSetup } from './messages.js';
+import { PlacedServices } from './placed-services.js';
 import type { Plane, PlaneSetup, PreparedPlane } from './plane.js';
 import { Restarts } from './restarts.js';
 import {
@@ -90,8 +91,7 @@ export class WorkerPool implements Plane {
   #state: 'new' | 'starting' | 'running' | 'draining' | 'closed' = 'new';
   #setup: PlaneSetup;
   #sockets: Sockets = NOTHING;
-  /** By service. */
-  #rotations: ReadonlyMap<string, SharedCells> = new Map();
+  readonly #services: PlacedServices;
   #version = 0;
   #deaths = 0;
   /** Descriptors in use for neither connections nor listeners. */
@@ -100,6 +100,7 @@ export class WorkerPool implements Plane {
   constructor(options: WorkerPoolOptions) {
     const { workers, initial } = options;
     this.#options = options;
+    this.#services = new PlacedServices(workers, options.clock);
     this.#setup = { ...initial, listeners: [], services: [] };
     this.#connections = sharedCells(workers);
     this.#tally = new Tally(this.#connections);
@@ -144,12 +145,11 @@ export class WorkerPool implements Plane {
     };
   }
 
-  update(name: string, endpoints: readonly Endpoint[]): void {
-    const services = this.#setup.services.map((service) =>
-      service.name === name ? { ...service, endpoints } : service,
-    );
-    this.#setup = { ...this.#setup, services };
-    for (const thread of this.#threads()) thread.post({ kind: 'endpoints', service: name, endpoints });
+  update(name: string, found: readonly Endpoint[]): void {
+    const service = this.#services.update(name, found);
+    if (service === undefined) return;
+    const { endpoints, cells } = service;
+    for (const thread of this.#threads()) thread.post({ kind: 'endpoints', service: name, endpoints, cells });
   }
 
   identify(identity: Identity): void {
@@ -220,7 +220,7 @@ export class WorkerPool implements Plane {
     const before = this.#sockets;
     this.#sockets = sockets;
     this.#setup = setup;
-    this.#rotations = new Map(setup.services.map(({ name }) => [name, this.#rotations.get(name) ?? sharedCells(1)]));
+    this.#services.prepare(setup.services).commit();
     this.#version += 1;
     const version = this.#version;
     const published = this.#places.map(({ index, thread }) =>
@@ -233,11 +233,7 @@ export class WorkerPool implements Plane {
   }
 
   #setupOf(worker: number): WorkerSetup {
-    const services = this.#setup.services.map((service) => ({
-      ...service,
-      rotation: this.#rotations.get(service.name) ?? sharedCells(1),
-    }));
-    return { ...this.#setup, services, listeners: listenersOf(this.#sockets, worker) };
+    return { ...this.#setup, services: this.#services.all, listeners: listenersOf(this.#sockets, worker) };
   }
 
   /** Resolves when it serves; rejects where it dies first. `#gone` is told of its end in any case. */
@@ -296,6 +292,7 @@ export class WorkerPool implements Plane {
     abandon(place.owned);
     const connections = clearCell(this.#connections, index);
     forgetWorker(this.#sockets, index);
+    this.#services.forgetThread(index);
     this.#setPaused(place, false);
     if (report) onLast(report);
     if (reason === undefined || this.#state === 'closed') return;

@@ -3,7 +3,6 @@
  * it accepts, dials and carries bytes as before.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { type Rotation, sharedRotation } from '../balancer/round-robin.js';
 import { type Clock, systemClock, type Timer } from '../core/clock.js';
 import { keyOf } from '../l4/data-plane.js';
 import { LiveConnections } from '../l4/live.js';
@@ -61,7 +60,6 @@ class DataWorker {
   readonly #transport: WorkerTransport;
   readonly #thread: DataThread;
   readonly #listeners = new Map<string, WorkerListener>();
-  readonly #rotations = new Map<string, Rotation>();
   /** Orders that change what is listened on are carried out one after the other. */
   #turn: Promise<void> = Promise.resolve();
   #reporting: Timer | undefined;
@@ -94,7 +92,7 @@ class DataWorker {
       allowed: () => Atomics.load(data.allowed, 0) - this.#transport.underWay,
       listen: async ({ name, settings }, ...how) => this.#adopt(keyOf({ name, settings }), ...how),
       tallyOf: (listener) => this.#tallyOf(listener),
-      rotationOf: (service) => this.#rotations.get(service),
+      thread: data.index,
       onPause: (paused) => this.#say({ kind: 'paused', paused }),
       onBug,
     });
@@ -117,7 +115,7 @@ class DataWorker {
         });
         break;
       case 'endpoints':
-        this.#inTurn(async () => this.#thread.update(order.service, order.endpoints));
+        this.#inTurn(async () => this.#thread.update(order.service, order.endpoints, order.cells));
         break;
       case 'identity':
         this.#inTurn(async () => this.#thread.identify(order.identity));
@@ -150,8 +148,6 @@ class DataWorker {
   async #apply(setup: WorkerSetup): Promise<void> {
     this.#listeners.clear();
     for (const listener of setup.listeners) this.#listeners.set(keyOf(listener), listener);
-    this.#rotations.clear();
-    for (const { name, rotation } of setup.services) this.#rotations.set(name, sharedRotation(rotation));
     const prepared = await this.#thread.prepare(setup);
     await prepared.commit();
     this.#recorder.accessLog = setup.accessLog;

@@ -1,5 +1,6 @@
 /** A data plane on real sockets and a clock that stands still, with all that it tells recorded. */
 import type { Endpoint } from '../../src/balancer/picker.js';
+import { EndpointSlots } from '../../src/balancer/slots.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { ConfigInput } from '../../src/config/schema.js';
 import { type Address, formatAddress, type SocketAddress } from '../../src/core/address.js';
@@ -52,7 +53,9 @@ export class TestPlane implements Observer {
     const listener = config.listeners['web'];
     if (!settings || !listener) throw new Error('unreachable: both were just written');
     const endpoints: Endpoint[] = upstreams.map((address) => ({ id: formatAddress(address), addresses: [address] }));
-    const service = new Service('web', settings, endpoints);
+    const slots = new EndpointSlots(1);
+    const placed = { name: 'web', settings, endpoints: slots.place(endpoints, 0), cells: slots.cells };
+    const service = new Service(placed, { thread: 0, zone: undefined });
     test.#routes = [{ name: 'web', settings: listener, service }];
     await test.limit(test.#limits);
     return test;

@@ -10,7 +10,7 @@ import { type Direction, startWire, type Wire } from '../fakes/wire.js';
 export const OPTIONS = { keepaliveMs: 60_000, bufferSize: 64 * 1024 };
 export const LOOPBACK: IpAddress = { kind: 'ip', host: '127.0.0.1', port: 0 };
 export const never: AbortSignal = new AbortController().signal;
-export const quiet = { onPeerFirstByte() {}, onHalfClose() {} };
+export const quiet = { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} };
 
 export const ALICE = 'spiffe://example.org/ns/shop/sa/alice';
 export const BOB = 'spiffe://example.org/ns/shop/sa/bob';

@@ -59,6 +59,7 @@ export function describeTransport(transport: Transport): void {
       const far = await transport.dial(upstream.address, OPTIONS, never);
       const events: string[] = [];
       const end = near.relay(far, {
+        onFirstByte: () => {},
         onPeerFirstByte: () => events.push('first byte'),
         onHalfClose: () => events.push('half-close'),
       });
@@ -236,7 +237,7 @@ export function describeTransport(transport: Transport): void {
         await near.peek(1, never);
         client.resetAndDestroy();
         await near.peek(2, never).catch(() => {});
-        const result: RelayEnd = await near.relay(far, { onPeerFirstByte() {}, onHalfClose() {} });
+        const result: RelayEnd = await near.relay(far, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} });
         expect(result).toMatchObject({ kind: 'reset', by: 'this' });
         expect((await readAll(behind)).end).toBe('reset');
       });
@@ -251,7 +252,7 @@ export function describeTransport(transport: Transport): void {
         client.write('LO');
         expect(Buffer.from(await connection.peek(5, never)).toString()).toBe('HELLO');
         const far = await transport.dial(upstream.address, OPTIONS, never);
-        connection.relay(far, { onPeerFirstByte() {}, onHalfClose() {} });
+        connection.relay(far, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} });
         client.end(' WORLD');
         expect((await readAll(await upstream.accept())).bytes.toString()).toBe('HELLO WORLD');
       });
@@ -265,7 +266,7 @@ export function describeTransport(transport: Transport): void {
         const behind = await upstream.accept();
         behind.end();
         for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-        connection.relay(far, { onPeerFirstByte() {}, onHalfClose() {} });
+        connection.relay(far, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} });
         expect(await readAll(behind)).toEqual({ bytes: Buffer.from('abc'), end: 'end' });
         expect(await readAll(client)).toEqual({ bytes: Buffer.alloc(0), end: 'end' });
       });
@@ -278,7 +279,7 @@ export function describeTransport(transport: Transport): void {
         connection.consume(7);
         const far = await transport.dial(upstream.address, OPTIONS, never);
         far.write(Buffer.from('NEW '));
-        connection.relay(far, { onPeerFirstByte() {}, onHalfClose() {} });
+        connection.relay(far, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} });
         client.end('!');
         expect((await readAll(await upstream.accept())).bytes.toString()).toBe('NEW body!');
       });
@@ -289,7 +290,7 @@ export function describeTransport(transport: Transport): void {
         client.end('abc');
         expect(Buffer.from(await connection.peek(10, never)).toString()).toBe('abc');
         const far = await transport.dial(upstream.address, OPTIONS, never);
-        const end = connection.relay(far, { onPeerFirstByte() {}, onHalfClose() {} });
+        const end = connection.relay(far, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} });
         const behind = await upstream.accept();
         expect(await readAll(behind)).toEqual({ bytes: Buffer.from('abc'), end: 'end' });
         behind.end('def');
@@ -423,14 +424,14 @@ export function describeTransport(transport: Transport): void {
         const upstream = await listen((behind) => {
           void behind.peek(4, never).then(async () => {
             const echo = await transport.dial(echoServer.address, OPTIONS, never);
-            behind.relay(echo, { onPeerFirstByte() {}, onHalfClose() {} });
+            behind.relay(echo, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} });
           });
         }, address);
         const echoServer = await server((socket) => socket.pipe(socket));
         const front = await listen((near) => {
           void transport
             .dial(upstream.address as typeof address, OPTIONS, never)
-            .then((far) => near.relay(far, { onPeerFirstByte() {}, onHalfClose() {} }));
+            .then((far) => near.relay(far, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} }));
         });
         const client = await connectTo(front.address);
         client.end('ping');

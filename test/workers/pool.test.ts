@@ -123,6 +123,7 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
     });
     const { limits, accessLog, log } = config;
     return {
+      zone: undefined,
       listeners: Object.entries(config.listeners).map(([name, settings]) => ({ name, settings })),
       services: Object.entries(config.services).map(([name, settings]) => ({
         name,

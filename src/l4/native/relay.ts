@@ -28,6 +28,7 @@ export class Relay implements Unfinished {
   readonly #events: RelayEvents;
   readonly #resolve: (end: RelayEnd) => void;
   #toldFirstByte = false;
+  #toldPeerFirstByte = false;
   #over = false;
   /** A direction has used up its reads of this turn. */
   #waitsForTurn = false;
@@ -289,8 +290,13 @@ export class Relay implements Unfinished {
 
   /** To be said once bytes of `from` are handed on, and none is in a buffer that others use too. False where the relay is over by then. */
   #tellFirstByte(from: NativeConnection): boolean {
-    if (this.#toldFirstByte || from === this.#near) return true;
-    this.#toldFirstByte = true;
+    if (from === this.#near) {
+      if (this.#toldFirstByte) return true;
+      this.#toldFirstByte = true;
+      return this.#tell('onFirstByte');
+    }
+    if (this.#toldPeerFirstByte) return true;
+    this.#toldPeerFirstByte = true;
     return this.#tell('onPeerFirstByte');
   }
 

@@ -31,17 +31,17 @@ export class Relay {
       this.#resolve = resolve;
       this.#watch(this.#near, this.#far, 'this');
       this.#watch(this.#far, this.#near, 'peer');
-      this.#carry(this.#near, this.#far, undefined);
+      this.#carry(this.#near, this.#far, () => this.#events.onFirstByte());
       this.#carry(this.#far, this.#near, () => this.#events.onPeerFirstByte());
     });
   }
 
   /** Everything that `from` sends goes to `to`; `onFirst` hears of the first byte. */
-  #carry(from: StreamConnection, to: StreamConnection, onFirst: (() => void) | undefined): void {
+  #carry(from: StreamConnection, to: StreamConnection, onFirst: () => void): void {
     const source = from.socket;
     const sink = to.socket;
     if (source.destroyed || sink.destroyed) return;
-    let tellFirst = onFirst;
+    let tellFirst: (() => void) | undefined = onFirst;
     const forward = (chunk: Uint8Array) => {
       if (tellFirst !== undefined) {
         tellFirst();

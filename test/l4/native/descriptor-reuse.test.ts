@@ -130,7 +130,7 @@ it('never gives one connection the bytes or the end of another that had its numb
     const signal = new AbortController().signal;
     const far = await dial(engine, upstream.address as IpAddress, OPTIONS, signal).catch(() => undefined);
     if (far === undefined) near.reset();
-    else await near.relay(far, { onPeerFirstByte() {}, onHalfClose() {} });
+    else await near.relay(far, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} });
   };
   const listener = new NativeListener(engine, {
     address: front.address,

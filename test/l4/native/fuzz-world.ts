@@ -204,6 +204,7 @@ export class World {
       throw new Error('a bug of the program');
     };
     return {
+      onFirstByte: () => {},
       onPeerFirstByte: () => {
         session.firstBytes += 1;
         told();

@@ -38,7 +38,7 @@ describe('a sender whose reader has stopped', () => {
     const listener = await transport.listen(LOOPBACK, OPTIONS, async (near) => {
       if (near instanceof NativeConnection) accepted.resolve(near);
       const far = await transport.dial(upstream.address as IpAddress, OPTIONS, new AbortController().signal);
-      end.resolve(await near.relay(far, { onPeerFirstByte() {}, onHalfClose() {} }));
+      end.resolve(await near.relay(far, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} }));
     });
     const client = await connectTo(listener.address);
     client.on('error', () => {});

@@ -37,7 +37,7 @@ describe('the native engine, where a side breaks', () => {
     const end = withResolvers<RelayEnd>();
     const listener = await transport.listen(LOOPBACK, OPTIONS, async (near) => {
       const far = await transport.dial(upstream.address as IpAddress, OPTIONS, new AbortController().signal);
-      end.resolve(await near.relay(far, { onPeerFirstByte() {}, onHalfClose() {} }));
+      end.resolve(await near.relay(far, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} }));
     });
     const client = await connectTo(listener.address);
     cleanups.push(

@@ -39,7 +39,7 @@ describe('the native engine', () => {
     const upstream = await startServer();
     const listener = await transport.listen(listenOn, OPTIONS, async (near) => {
       const far = await transport.dial(upstream.address, OPTIONS, new AbortController().signal);
-      near.relay(far, { onPeerFirstByte() {}, onHalfClose() {} });
+      near.relay(far, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} });
     });
     cleanups.push(
       () => upstream.close(),

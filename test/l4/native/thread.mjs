@@ -11,7 +11,7 @@ const { createNativeTransport } = await import(new URL('l4/native/transport.js',
 
 const OPTIONS = { keepaliveMs: 0, bufferSize: 65536 };
 const ROUNDS = 20;
-const NO_EVENTS = { onPeerFirstByte() {}, onHalfClose() {} };
+const NO_EVENTS = { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} };
 
 const transport = createNativeTransport({
   onBug(error) {

@@ -1,0 +1,230 @@
+/**
+ * What is known of an endpoint's behaviour: in memory that all threads see, so that each of them picks by what all have
+ * learnt. Counts are kept with atomic operations; latencies are written plainly, where a race loses one sample of many.
+ */
+
+/** Memory for the endpoints of a service comes in blocks of so many: 2 KB and a little for a service with few. */
+export const SLOTS_PER_BLOCK = 16;
+
+/** Two cache lines: the first changes with each connection, the second, which each pick reads, seldom does. */
+const SLOT_BYTES = 128;
+const FLOATS_PER_SLOT = SLOT_BYTES / Float64Array.BYTES_PER_ELEMENT;
+const INTS_PER_SLOT = SLOT_BYTES / Int32Array.BYTES_PER_ELEMENT;
+
+/** Places of the 64-bit floats of a slot: latencies in ms and when they were learnt; moments in ms of the monotonic clock. */
+const FLOAT = {
+  connect: 0,
+  connectAt: 1,
+  answer: 2,
+  answerAt: 3,
+  ejectedUntil: 8,
+  returnedAt: 9,
+  addedAt: 10,
+} as const;
+/** Places of its 32-bit integers. */
+const INT = {
+  outstanding: 8,
+  failures: 24,
+  resets: 25,
+  ejected: 26,
+  timesEjected: 27,
+  unhealthy: 28,
+  probes: 29,
+} as const;
+
+export function newBlock(threads: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(SLOTS_PER_BLOCK * (SLOT_BYTES + threads * Int32Array.BYTES_PER_ELEMENT));
+}
+
+/** A thread's view of a block. */
+export class StatsBlock {
+  readonly floats: Float64Array;
+  readonly ints: Int32Array;
+  /** Where the thread counts what is outstanding by itself, so that it can be taken back when the thread dies. */
+  readonly #mine: number;
+
+  constructor(memory: SharedArrayBuffer, thread: number) {
+    this.floats = new Float64Array(memory, 0, SLOTS_PER_BLOCK * FLOATS_PER_SLOT);
+    this.ints = new Int32Array(memory);
+    this.#mine = SLOTS_PER_BLOCK * (INTS_PER_SLOT + thread);
+  }
+
+  slot(index: number): EndpointStats {
+    return new EndpointStats(this, index, this.#mine + index);
+  }
+
+  /** Takes back what the thread had counted. For when it has died. */
+  forgetThread(): void {
+    for (let index = 0; index < SLOTS_PER_BLOCK; index += 1) {
+      const theirs = Atomics.exchange(this.ints, this.#mine + index, 0);
+      Atomics.sub(this.ints, index * INTS_PER_SLOT + INT.outstanding, theirs);
+    }
+  }
+}
+
+export class EndpointStats {
+  readonly #floats: Float64Array;
+  readonly #ints: Int32Array;
+  readonly #float: number;
+  readonly #int: number;
+  readonly #mine: number;
+
+  constructor({ floats, ints }: StatsBlock, index: number, mine: number) {
+    this.#floats = floats;
+    this.#ints = ints;
+    this.#float = index * FLOATS_PER_SLOT;
+    this.#int = index * INTS_PER_SLOT;
+    this.#mine = mine;
+  }
+
+  /** Connections that were picked for it and have not ended, over all threads. */
+  get outstanding(): number {
+    return Atomics.load(this.#ints, this.#int + INT.outstanding);
+  }
+
+  enter(): void {
+    Atomics.add(this.#ints, this.#int + INT.outstanding, 1);
+    Atomics.add(this.#ints, this.#mine, 1);
+  }
+
+  leave(): void {
+    Atomics.sub(this.#ints, this.#int + INT.outstanding, 1);
+    Atomics.sub(this.#ints, this.#mine, 1);
+  }
+
+  /** Whether it has ever been connected to. */
+  get isMeasured(): boolean {
+    return this.#at(FLOAT.connectAt) !== 0;
+  }
+
+  /** Expected until its first byte, ms, as of `now`: connecting and answering. Fades while nothing is learnt. */
+  latency(now: number, decayMs: number): number {
+    return (
+      faded(this.#at(FLOAT.connect), now - this.#at(FLOAT.connectAt), decayMs) +
+      faded(this.#at(FLOAT.answer), now - this.#at(FLOAT.answerAt), decayMs)
+    );
+  }
+
+  /** How long connecting takes, ms, not faded. */
+  get connectMs(): number {
+    return this.#at(FLOAT.connect);
+  }
+
+  observeConnect(sampleMs: number, now: number, decayMs: number): void {
+    this.#observe(FLOAT.connect, FLOAT.connectAt, sampleMs, now, decayMs);
+  }
+
+  observeAnswer(sampleMs: number, now: number, decayMs: number): void {
+    this.#observe(FLOAT.answer, FLOAT.answerAt, sampleMs, now, decayMs);
+  }
+
+  /** It is ejected until then, and after it until a connection has shown that it is back; 0 where it is not. */
+  get ejectedUntil(): number {
+    return this.#at(FLOAT.ejectedUntil);
+  }
+
+  set ejectedUntil(moment: number) {
+    this.#floats[this.#float + FLOAT.ejectedUntil] = moment;
+  }
+
+  /** When it came to a service that was there before; 0 where it came with it. */
+  get addedAt(): number {
+    return this.#at(FLOAT.addedAt);
+  }
+
+  set addedAt(moment: number) {
+    this.#floats[this.#float + FLOAT.addedAt] = moment;
+  }
+
+  /** Found so by a health check. */
+  get isUnhealthy(): boolean {
+    return Atomics.load(this.#ints, this.#int + INT.unhealthy) !== 0;
+  }
+
+  set isUnhealthy(yes: boolean) {
+    Atomics.store(this.#ints, this.#int + INT.unhealthy, yes ? 1 : 0);
+  }
+
+  /** Attempts in a row that failed. */
+  get failures(): number {
+    return Atomics.load(this.#ints, this.#int + INT.failures);
+  }
+
+  /** When it was let back in; 0 where it never was out. */
+  get returnedAt(): number {
+    return this.#at(FLOAT.returnedAt);
+  }
+
+  set returnedAt(moment: number) {
+    this.#floats[this.#float + FLOAT.returnedAt] = moment;
+  }
+
+  /** The last reason that it was ejected for; 0 where it is in. */
+  get ejectedFor(): number {
+    return Atomics.load(this.#ints, this.#int + INT.ejected);
+  }
+
+  /** Whether the caller is the one of all threads that ejects it (`reason` other than 0) or lets it back in (0). */
+  turnEjected(from: number, reason: number): boolean {
+    return Atomics.compareExchange(this.#ints, this.#int + INT.ejected, from, reason) === from;
+  }
+
+  /** How often it has been ejected, less what good behaviour since has made up for. */
+  get timesEjected(): number {
+    return Atomics.load(this.#ints, this.#int + INT.timesEjected);
+  }
+
+  set timesEjected(times: number) {
+    Atomics.store(this.#ints, this.#int + INT.timesEjected, times);
+  }
+
+  /** Counts an attempt that failed; how many in a row those are now. */
+  failed(): number {
+    return Atomics.add(this.#ints, this.#int + INT.failures, 1) + 1;
+  }
+
+  /** Counts a connection that was reset before the first byte; how many in a row those are now. */
+  wasReset(): number {
+    return Atomics.add(this.#ints, this.#int + INT.resets, 1) + 1;
+  }
+
+  connected(): void {
+    if (this.failures !== 0) Atomics.store(this.#ints, this.#int + INT.failures, 0);
+  }
+
+  answered(): void {
+    if (Atomics.load(this.#ints, this.#int + INT.resets) !== 0) Atomics.store(this.#ints, this.#int + INT.resets, 0);
+  }
+
+  /** How often it was tried while it was half open. */
+  get probes(): number {
+    return Atomics.load(this.#ints, this.#int + INT.probes);
+  }
+
+  /** Whether the caller is the one of all threads that tries it for the next time after `probes`. */
+  countProbe(probes: number): boolean {
+    return Atomics.compareExchange(this.#ints, this.#int + INT.probes, probes, probes + 1) === probes;
+  }
+
+  /** As if nothing had ever been learnt: its slot is another endpoint's from now on. */
+  clear(): void {
+    this.#floats.fill(0, this.#float, this.#float + FLOATS_PER_SLOT);
+    for (const place of Object.values(INT)) Atomics.store(this.#ints, this.#int + place, 0);
+  }
+
+  #at(place: number): number {
+    return this.#floats[this.#float + place] ?? 0;
+  }
+
+  /** Peak EWMA (tower's `peak_ewma`, after Finagle's): a rise counts at once and in full, a fall by and by. */
+  #observe(value: number, at: number, sampleMs: number, now: number, decayMs: number): void {
+    const estimate = this.#at(value);
+    const weight = Math.exp(-Math.max(0, now - this.#at(at)) / decayMs);
+    this.#floats[this.#float + value] = sampleMs > estimate ? sampleMs : estimate * weight + sampleMs * (1 - weight);
+    this.#floats[this.#float + at] = now;
+  }
+}
+
+function faded(value: number, ageMs: number, decayMs: number): number {
+  return value === 0 ? 0 : value * Math.exp(-Math.max(0, ageMs) / decayMs);
+}

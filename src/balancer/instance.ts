@@ -1,0 +1,44 @@
+/** An endpoint with what is known of it: what pickers choose among. */
+import type { EndpointStats } from './endpoint-stats.js';
+import type { Endpoint } from './picker.js';
+
+export interface Instance {
+  readonly endpoint: Endpoint;
+  readonly stats: EndpointStats;
+  /** 1 to 1000. */
+  readonly weight: number;
+}
+
+/** A weight that is not 1 is seldom; 0 takes no connection and is no instance. */
+export function weightOf({ weight = 1 }: Endpoint): number {
+  return weight;
+}
+
+export type Standing =
+  /** Takes connections. */
+  | 'in'
+  /** Was found to misbehave, and takes none for a time. */
+  | 'ejected'
+  /** Its time is over: one connection may try it. */
+  | 'half-open'
+  /** A health check says so. */
+  | 'unhealthy';
+
+export function standingOf({ stats }: Instance, now: number): Standing {
+  if (stats.isUnhealthy) return 'unhealthy';
+  const { ejectedUntil } = stats;
+  if (ejectedUntil === 0) return 'in';
+  return now < ejectedUntil ? 'ejected' : 'half-open';
+}
+
+/**
+ * Slow start: which part of its weight an endpoint has that came to a service later than the others, so long after it
+ * came. Straight from a tenth to all of it, as Envoy has it with its default aggression.
+ */
+export function ramp(addedAt: number, now: number, slowStartMs: number): number {
+  if (addedAt === 0 || slowStartMs === 0) return 1;
+  const share = (now - addedAt) / slowStartMs;
+  return share >= 1 ? 1 : Math.max(LEAST_RAMP, share);
+}
+
+const LEAST_RAMP = 0.1;

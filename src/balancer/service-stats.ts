@@ -1,0 +1,94 @@
+/** What all threads know of a service together: counts of the service, and the statistics of its endpoints by slot. */
+import { type EndpointStats, newBlock, SLOTS_PER_BLOCK, StatsBlock } from './endpoint-stats.js';
+
+/** Plain enough to be sent to a thread. */
+export interface ServiceCells {
+  readonly counts: Int32Array<SharedArrayBuffer>;
+  /** One for each 16 slots; more come as there are more endpoints. */
+  readonly blocks: readonly SharedArrayBuffer[];
+}
+
+/** Places in `counts`; far apart, for the first changes with each connection. */
+const COUNT = { turns: 0, version: 16, size: 17, ejected: 18 } as const;
+const COUNTS = 32;
+
+export function newServiceCells(): ServiceCells {
+  return { counts: new Int32Array(new SharedArrayBuffer(COUNTS * Int32Array.BYTES_PER_ELEMENT)), blocks: [] };
+}
+
+export function withRoomFor(slots: number, { counts, blocks }: ServiceCells, threads: number): ServiceCells {
+  const missing = Math.ceil(slots / SLOTS_PER_BLOCK) - blocks.length;
+  if (missing <= 0) return { counts, blocks };
+  return { counts, blocks: [...blocks, ...Array.from({ length: missing }, () => newBlock(threads))] };
+}
+
+/** One thread's view. */
+export class ServiceStats {
+  readonly #thread: number;
+  readonly #counts: Int32Array<SharedArrayBuffer>;
+  #blocks: readonly StatsBlock[] = [];
+
+  /** @param thread from 0 */
+  constructor(cells: ServiceCells, thread: number) {
+    this.#thread = thread;
+    this.#counts = cells.counts;
+    this.grow(cells);
+  }
+
+  /** Takes notice of blocks that have been added. */
+  grow({ blocks }: ServiceCells): void {
+    const added = blocks.slice(this.#blocks.length).map((memory) => new StatsBlock(memory, this.#thread));
+    if (added.length > 0) this.#blocks = [...this.#blocks, ...added];
+  }
+
+  slot(slot: number): EndpointStats {
+    const block = this.#blocks[Math.floor(slot / SLOTS_PER_BLOCK)];
+    if (block === undefined) throw new Error(`unreachable: there is no slot ${slot}`);
+    return block.slot(slot % SLOTS_PER_BLOCK);
+  }
+
+  /** For round robin: the number of this turn. */
+  turn(): number {
+    return Atomics.add(this.#counts, COUNT.turns, 1) >>> 0;
+  }
+
+  /** Changes whenever the standing of an endpoint does. */
+  get version(): number {
+    return Atomics.load(this.#counts, COUNT.version);
+  }
+
+  standingChanged(): void {
+    Atomics.add(this.#counts, COUNT.version, 1);
+  }
+
+  /** How many endpoints the service has. */
+  get size(): number {
+    return Atomics.load(this.#counts, COUNT.size);
+  }
+
+  /** Endpoints that are ejected now. */
+  get ejected(): number {
+    return Atomics.load(this.#counts, COUNT.ejected);
+  }
+
+  setSize(size: number, ejected: number): void {
+    Atomics.store(this.#counts, COUNT.size, size);
+    Atomics.store(this.#counts, COUNT.ejected, ejected);
+  }
+
+  /** Counts one more ejected, unless that would be more than `most`. */
+  enterEjected(most: number): boolean {
+    if (Atomics.add(this.#counts, COUNT.ejected, 1) < most) return true;
+    Atomics.sub(this.#counts, COUNT.ejected, 1);
+    return false;
+  }
+
+  leaveEjected(): void {
+    Atomics.sub(this.#counts, COUNT.ejected, 1);
+  }
+
+  /** Takes back what this view's thread had counted. For when it has died. */
+  forget(): void {
+    for (const block of this.#blocks) block.forgetThread();
+  }
+}
