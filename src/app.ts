@@ -1,6 +1,7 @@
 /** The composition root: builds a running proxy from a `Config`, and owns the order of start, reload and drain. */
 import { type AdminServer, startAdmin } from './admin/server.js';
 import type { AdminSource, Readiness } from './admin/source.js';
+import { readEndpoints } from './config/endpoints-file.js';
 import { redact } from './config/redact.js';
 import type { Config, ServiceConfig } from './config/schema.js';
 import { type Address, formatAddress } from './core/address.js';
@@ -23,6 +24,7 @@ import type { ConnectionRecord } from './telemetry/record.js';
 import { Recorder } from './telemetry/recorder.js';
 import type { ProxyStatus } from './telemetry/status.js';
 import { Telemetry } from './telemetry/telemetry.js';
+import { tellUpstream } from './upstream-log.js';
 import { chooseEngine, type Engine, fixedAtStart } from './workers/engine.js';
 import { LocalPlane } from './workers/local.js';
 import type { Plane, PlaneSetup } from './workers/plane.js';
@@ -327,19 +329,14 @@ class App implements RunningProxy {
   }
 
   #follow(name: string): FollowedService {
-    return new FollowedService({
+    return new FollowedService(this.#clock, {
       onEndpoints: (endpoints) => this.#plane.update(name, endpoints),
-      onFailure: (upstream, err) => {
-        this.#log.logger.warn(
-          { service: name, upstream, err },
-          `service ${name}: ${err.message}; the last answer stays in force`,
-        );
-      },
+      onNews: (upstream, news) => tellUpstream(this.#log.logger, name, upstream, news),
     });
   }
 
   #sourcesOf({ upstreams }: ServiceConfig, { dns }: Config) {
-    return upstreams.map((address) => createSource(address, { dns, clock: this.#clock }));
+    return upstreams.map((upstream) => createSource(upstream, { dns, clock: this.#clock, readEndpoints }));
   }
 
   /** The admin server that `config` asks for: the one there is, another one, or none. */
@@ -381,7 +378,7 @@ class App implements RunningProxy {
       listeners: this.#plane.listeners().map((state) => ({ ...state, address: formatAddress(state.address) })),
       services: [...this.#services].map(([name, { endpoints, upstreams }]) => ({
         name,
-        endpoints: endpoints.map(({ id, addresses }) => ({ id, addresses: addresses.map(formatAddress) })),
+        endpoints: endpoints.map((endpoint) => ({ ...endpoint, addresses: endpoint.addresses.map(formatAddress) })),
         upstreams,
       })),
     };

@@ -1,9 +1,9 @@
 /** The identity that files hold, followed while they change: whatever cannot be used is refused, and what was there serves on. */
 import { randomBytes } from 'node:crypto';
-import { type FileWatch, watchFile } from './config/watch.js';
 import type { Clock, Timer } from './core/clock.js';
 import { describeError } from './core/errors.js';
 import { formatDuration } from './core/units.js';
+import { type FileWatch, watchFile } from './core/watch-file.js';
 import {
   type Identity,
   type IdentityFiles,

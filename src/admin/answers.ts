@@ -59,11 +59,13 @@ export function servicesAnswer(totals: Totals, status: ProxyStatus): ServicesVie
   const services = status.services.map(({ name, endpoints, upstreams }) => ({
     name,
     upstreams: upstreams.map((upstream) => ({ ...upstream })),
-    endpoints: endpoints.map(({ id, addresses }) => {
+    endpoints: endpoints.map((endpoint) => {
+      const { id, metadata } = endpoint;
       const { connected = 0, failed = 0, lastFailure } = totals.attemptsAt(name, id) ?? {};
       return {
-        id,
-        addresses: [...addresses],
+        ...endpoint,
+        addresses: [...endpoint.addresses],
+        metadata: metadata && { ...metadata },
         active: totals.active(name, id),
         connected,
         failed,

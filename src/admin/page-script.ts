@@ -174,8 +174,8 @@ function drawServices({ services }) {
   const rows = services.flatMap(({ name, endpoints, upstreams }) => {
     const most = Math.max(0, ...endpoints.map((one) => one.active));
     const words = endpoints.length === 1 ? '1 endpoint' : number(endpoints.length) + ' endpoints';
-    const failing = upstreams.filter((one) => one.error !== undefined).map((one) =>
-      h('tr', {}, h('td', { colspan: 4 }, one.upstream, h('small', { class: 'bad' }, one.error))));
+    const failing = upstreams.filter((one) => (one.error ?? one.empty) !== undefined).map((one) =>
+      h('tr', {}, h('td', { colspan: 4 }, one.upstream, h('small', { class: 'bad' }, one.error ?? 'no endpoints: ' + one.empty))));
     return [
       h('tr', { class: 'group' }, h('td', { colspan: 4 }, name, h('span', {}, words))),
       ...failing,
@@ -186,12 +186,23 @@ function drawServices({ services }) {
     table([['endpoint'], ['open', 'number'], ['connected', 'number'], ['failed', 'number']], rows));
 }
 
+function traits({ weight, zone, priority, metadata }) {
+  const words = [
+    weight === 0 ? 'weight 0: no new connections' : weight === undefined ? undefined : 'weight ' + weight,
+    zone === undefined ? undefined : 'zone ' + zone,
+    priority === undefined ? undefined : 'priority ' + priority,
+    ...Object.entries(metadata ?? {}).map(([key, value]) => key + '=' + value),
+  ].filter((word) => word !== undefined);
+  return words.length === 0 ? undefined : h('small', {}, words.join(' · '));
+}
+
 function endpointRow(one, most) {
   const addresses = one.addresses.join(', ');
   const failure = one.lastFailure;
   return h('tr', {},
     cell('', one.id,
       addresses === one.id ? undefined : h('small', {}, addresses),
+      traits(one),
       failure === undefined ? undefined : h('small', { class: 'bad' }, 'failed ' + ago(failure.at) + ': ' + failure.error)),
     cell('number', number(one.active), share(one.active, most)),
     cell('number', number(one.connected)),

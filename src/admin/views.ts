@@ -86,6 +86,12 @@ export type LatencyView = z.infer<typeof latencyView>;
 const endpointView = z.object({
   id: z.string(),
   addresses: z.array(z.string()),
+  /** Absent where it is 1; 0 for one that takes no new connection. */
+  weight: count.optional(),
+  zone: z.string().optional(),
+  /** Absent where it is 0, which is preferred. */
+  priority: count.optional(),
+  metadata: z.record(z.string(), z.string()).optional(),
   /** Connections open to it now. */
   active: count,
   connected: count,
@@ -93,12 +99,23 @@ const endpointView = z.object({
   lastFailure: z.object({ at: time, address: z.string(), error: z.string() }).optional(),
 });
 
+const upstreamView = z.object({
+  upstream: z.string(),
+  endpoints: count,
+  resolveFailures: count,
+  answerAgeMs: ms.optional(),
+  /** Why it cannot be told what it has now: its last answer is in force. */
+  error: z.string().optional(),
+  /** Why it has no endpoints. */
+  empty: z.string().optional(),
+});
+
 export const servicesView = z.object({
   services: z.array(
     z.object({
       name: z.string(),
       endpoints: z.array(endpointView),
-      upstreams: z.array(z.object({ upstream: z.string(), resolveFailures: count, error: z.string().optional() })),
+      upstreams: z.array(upstreamView),
     }),
   ),
 });

@@ -2,6 +2,7 @@
 import type { RunningProxy } from '../app.js';
 import type { Config } from '../config/schema.js';
 import { type Address, formatAddress } from '../core/address.js';
+import { formatUpstream } from '../core/upstream.js';
 import type { Log } from '../telemetry/logger.js';
 
 /** One line for each listener, with the port it really has, one for the engine, and one for the admin. */
@@ -12,7 +13,7 @@ export function announce(proxy: RunningProxy, config: Config, { logger }: Log): 
     const text = formatAddress(address);
     logger.info(
       { listener: name, address: text, service },
-      `listening on ${text} for service ${service}: ${fewOf(upstreams.map(formatAddress))}`,
+      `listening on ${text} for service ${service}: ${fewOf(upstreams.map(formatUpstream))}`,
     );
   }
   const { name: engine, workers } = proxy.engine;

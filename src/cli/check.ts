@@ -5,6 +5,7 @@ import { redact } from '../config/redact.js';
 import type { Config } from '../config/schema.js';
 import { formatAddress } from '../core/address.js';
 import { MeshproxyError } from '../core/errors.js';
+import { formatUpstream } from '../core/upstream.js';
 import { fewOf, inWords } from './announce.js';
 import { exitCodeOf } from './report.js';
 import { type Column, formatTable, type Output, standardOutput } from './table.js';
@@ -67,7 +68,7 @@ function summary(file: string, config: Config, output: Output): string {
     ),
     ...table(
       SERVICES,
-      services.map(([name, { upstreams }]) => [name, fewOf(upstreams.map(formatAddress))]),
+      services.map(([name, { upstreams }]) => [name, fewOf(upstreams.map(formatUpstream))]),
       output,
     ),
     ...(idle.length === 0 || listeners.length === 0 ? [] : [`\nNo listener uses ${fewOf(idle)}.\n`]),

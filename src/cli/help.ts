@@ -25,6 +25,8 @@ export const AFTER = `
 Values:
   address   127.0.0.1:8080, example.org:80, :8080 (all addresses of this machine), [::1]:8080,
             unix:/run/app.sock, unix:@name (abstract, Linux)
+  upstream  an address, or tcp://example.org:80, dns://example.org:80 (all its A and AAAA records),
+            srv://_app._tcp.example.org (SRV records), file:///etc/app.yaml (a list of endpoints, watched)
   duration  250ms, 2s, 1m30s, 1h; a number needs its unit; off where the option says so
   size      65536, 64KiB, 16MiB, 2GiB
 

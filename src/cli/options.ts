@@ -7,7 +7,7 @@ import { schemaAt } from '../config/json-schema.js';
 const OWN_WORDS: Partial<Record<FlagName, string>> = {
   '--listen': 'Where to listen: host:port, :port, [v6]:port or unix:/path. May be given more than once.',
   '--upstream':
-    'Where connections go, in turn: host:port, [v6]:port, unix:/path, or a name, which stands for all of its addresses. May be given more than once.',
+    'Where connections go, in turn: host:port, unix:/path, a name, which stands for all of its addresses, srv://_service._tcp.name or file:///path. May be given more than once.',
   '--dns-server':
     "A name server to ask, as address or address:port. May be given more than once. Default: the machine's own.",
 };

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { FLAG_NAMES, type Flags } from '../config/flags.js';
 import { type Loaded, loadFile, loadFlags } from '../config/load.js';
-import { nearest } from '../config/problems.js';
+import { nearest } from '../config/nearest.js';
 import { MeshproxyError } from '../core/errors.js';
 import { exitNow } from './exit.js';
 import { addFlags, readFlags } from './options.js';

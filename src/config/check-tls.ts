@@ -17,6 +17,9 @@ export function checkTls({ identity, listeners, services }: ParsedInput): Proble
   ];
 }
 
+/** Kinds of upstream that name no host which a certificate could be for. */
+const NAMELESS = ['unix', 'any', 'srv', 'file'];
+
 function halves({ certificate, key }: ParsedInput['identity']): Problem[] {
   if ((certificate === undefined) === (key === undefined)) return [];
   const [there, lacking] = key === undefined ? ['certificate', 'key'] : ['key', 'certificate'];
@@ -64,7 +67,7 @@ function dialling(path: Path, service: Service, identity: ParsedInput['identity'
       return [];
     case 'originate': {
       const hosts = new Set(upstreams.map((upstream) => (upstream.kind === 'name' ? upstream.name : upstream.kind)));
-      if (serverName !== undefined || (hosts.size === 1 && !hosts.has('unix') && !hosts.has('any'))) return [];
+      if (serverName !== undefined || (hosts.size === 1 && !NAMELESS.some((kind) => hosts.has(kind)))) return [];
       return [
         problem(at, '"originate" needs serverName, the host that the certificates are to be for (--server-name)'),
       ];

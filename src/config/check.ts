@@ -7,10 +7,12 @@ import { type Address, formatAddress, isLoopback, parseAddress } from '../core/a
 import { formatDuration } from '../core/units.js';
 import { checkTls } from './check-tls.js';
 import type { Path } from './json-schema.js';
+import { nearest } from './nearest.js';
 import { asRecord, type PlainRecord } from './plain.js';
-import { nearest, type Problem } from './problems.js';
+import type { Problem } from './problems.js';
 import { DEFAULTS, type ParsedInput } from './schema.js';
 import { show } from './show.js';
+import { parseUpstream } from './upstream.js';
 
 export function checkTogether(input: unknown): Problem[] {
   const root = asRecord(input) ?? {};
@@ -50,7 +52,9 @@ interface WrittenListener {
 function listenersOf(written: unknown): WrittenListener[] {
   return Object.entries(asRecord(written) ?? {}).flatMap(([name, value]) => {
     const listener = asRecord(value);
-    return listener ? [{ name, address: tryParse(listener['address']), service: listener['service'] }] : [];
+    return listener
+      ? [{ name, address: tryParse(listener['address'], parseAddress), service: listener['service'] }]
+      : [];
   });
 }
 
@@ -94,8 +98,9 @@ function loops(listener: Address, path: Path, service: unknown, name: string): P
   const upstreams = asRecord(service)?.['upstreams'];
   if (!Array.isArray(upstreams)) return [];
   return upstreams.flatMap((written: unknown, index): Problem[] => {
-    const upstream = tryParse(written);
-    if (upstream === undefined || !reaches(upstream, listener)) return [];
+    const upstream = tryParse(written, parseUpstream);
+    if (upstream === undefined || upstream.kind === 'srv' || upstream.kind === 'file') return [];
+    if (!reaches(upstream, listener)) return [];
     const message = `${show(written)} is where listener ${name} listens: its connections would come back to it without end`;
     return [{ path: [...path, index], at: 'value', message }];
   });
@@ -128,7 +133,7 @@ function isLoopbackHost(host: string): boolean {
 
 function sharedAddresses(listeners: readonly WrittenListener[], admin: unknown): Problem[] {
   const users = new Map<string, string>();
-  const adminAddress = tryParse(admin === undefined ? DEFAULTS.admin : admin);
+  const adminAddress = tryParse(admin === undefined ? DEFAULTS.admin : admin, parseAddress);
   if (adminAddress !== undefined && isFixed(adminAddress)) users.set(formatAddress(adminAddress), 'the admin listener');
   return listeners.flatMap(({ name, address }): Problem[] => {
     if (address === undefined || !isFixed(address)) return [];
@@ -145,10 +150,10 @@ function isFixed(address: Address): boolean {
   return address.kind === 'unix' || address.port !== 0;
 }
 
-function tryParse(written: unknown): Address | undefined {
+function tryParse<T>(written: unknown, parse: (text: string) => T): T | undefined {
   if (typeof written !== 'string') return undefined;
   try {
-    return parseAddress(written);
+    return parse(written);
   } catch {
     return undefined;
   }

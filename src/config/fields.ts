@@ -10,7 +10,9 @@ import { z } from 'zod';
 import { type Address, parseAddress } from '../core/address.js';
 import { MeshproxyError } from '../core/errors.js';
 import { exactSize, formatDuration, parseDuration, parseSize } from '../core/units.js';
+import type { Upstream } from '../core/upstream.js';
 import { show } from './show.js';
+import { parseUpstream, UPSTREAM_PATTERN } from './upstream.js';
 
 function addressProblem(error: MeshproxyError): string {
   const message = error.message.replace(/^address /, '');
@@ -20,24 +22,47 @@ function addressProblem(error: MeshproxyError): string {
 /** For editors, a little laxer than `parseAddress`, which has the last word. */
 const ADDRESS_PATTERN = '^(unix:.+|\\[[^\\s\\]]+\\]:\\d{1,5}|[^\\s:/\\[\\]]*:\\d{1,5})$';
 
-export const address = z
-  .string({
-    error: ({ input }) =>
-      typeof input === 'number'
-        ? `${input} is a number, not an address; write ":${input}" or "127.0.0.1:${input}"`
-        : undefined,
-  })
-  .meta({ pattern: ADDRESS_PATTERN })
-  .transform((text, context): Address => {
-    try {
-      return parseAddress(text);
-    } catch (error) {
-      if (!(error instanceof MeshproxyError)) throw error;
-      context.addIssue({ code: 'custom', message: addressProblem(error), input: text });
-      return z.NEVER;
-    }
-  })
-  .meta({ examples: ['127.0.0.1:8080', ':8080', '[::1]:8080', 'example.org:80', 'unix:/run/app.sock'] });
+function addressOf<T>(pattern: string, parse: (text: string) => T) {
+  return z
+    .string({
+      error: ({ input }) =>
+        typeof input === 'number'
+          ? `${input} is a number, not an address; write ":${input}" or "127.0.0.1:${input}"`
+          : undefined,
+    })
+    .meta({ pattern })
+    .transform((text, context): T => {
+      try {
+        return parse(text);
+      } catch (error) {
+        if (!(error instanceof MeshproxyError)) throw error;
+        context.addIssue({ code: 'custom', message: addressProblem(error), input: text });
+        return z.NEVER;
+      }
+    });
+}
+
+export const address = addressOf<Address>(ADDRESS_PATTERN, parseAddress).meta({
+  examples: ['127.0.0.1:8080', ':8080', '[::1]:8080', 'example.org:80', 'unix:/run/app.sock'],
+});
+
+const NO_PORT = 'there is no port to connect to: 0 is for listening';
+
+/** Where to connect to. */
+export const target = address.refine((value) => value.kind === 'unix' || value.port !== 0, { message: NO_PORT });
+
+/** Where a service's endpoints are, or are found. */
+export const upstream = addressOf<Upstream>(UPSTREAM_PATTERN, parseUpstream)
+  .refine((value) => !('port' in value) || value.port !== 0, { message: NO_PORT })
+  .meta({
+    examples: [
+      '10.0.0.1:9000',
+      'dns://app.internal:9000',
+      'srv://_app._tcp.internal',
+      'file:///etc/meshproxy/app.yaml',
+      'unix:/run/app.sock',
+    ],
+  });
 
 interface DurationBounds {
   /** Least and most, in milliseconds. */

@@ -17,6 +17,7 @@ export interface FlagSpec {
   readonly value?:
     | 'percentage'
     | 'address'
+    | 'upstream'
     | 'duration'
     | 'size'
     | 'number'
@@ -43,7 +44,7 @@ export interface FlagSpec {
 /** Listed as the help lists them. What each means, and its default, is said by the schema at its path. */
 export const FLAGS = {
   '--listen': { value: 'address', group: 'Main options', path: ['listeners', 'default', 'address'], repeats: true },
-  '--upstream': { value: 'address', group: 'Main options', path: ['services', 'default', 'upstreams'], repeats: true },
+  '--upstream': { value: 'upstream', group: 'Main options', path: ['services', 'default', 'upstreams'], repeats: true },
   '--admin': { value: 'address', group: 'Main options', path: ['admin'] },
   '--accept-proxy-protocol': { group: 'Clients', path: ['defaults', 'listener', 'acceptProxyProtocol'] },
   '--proxy-protocol-timeout': {
@@ -73,6 +74,11 @@ export const FLAGS = {
   '--race-delay': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'raceDelay'] },
   '--idle-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'idleTimeout'] },
   '--half-close-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'halfCloseTimeout'] },
+  '--on-endpoint-removed': {
+    value: 'mode',
+    group: 'Upstreams',
+    path: ['defaults', 'service', 'onEndpointRemoved'],
+  },
   '--tls-accept': { value: 'mode', group: 'TLS', path: ['defaults', 'listener', 'tlsAccept'] },
   '--tls-dial': { value: 'mode', group: 'TLS', path: ['defaults', 'service', 'tlsDial'] },
   '--tls-certificate': { value: 'file', group: 'TLS', path: ['identity', 'certificate'] },

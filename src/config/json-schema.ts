@@ -27,12 +27,12 @@ export function schemaAt(path: Path, root: JsonSchema = configJsonSchema()): Jso
 }
 
 /** The keys that a mapping at `path` may have; empty where its keys are names, or where it is none. */
-export function keysAt(path: Path): readonly string[] {
-  return Object.keys(schemaAt(path)?.properties ?? {});
+export function keysAt(path: Path, root?: JsonSchema): readonly string[] {
+  return Object.keys(schemaAt(path, root)?.properties ?? {});
 }
 
 /** Where else `key` is known, as an operator would say it: `services.NAME`. */
-export function placesOf(key: string): readonly string[] {
+export function placesOf(key: string, root: JsonSchema = configJsonSchema()): readonly string[] {
   const places: string[] = [];
   const visit = (node: JsonSchema, place: string): void => {
     if (ownProperty(node.properties, key) !== undefined) places.push(place === '' ? 'the top level' : place);
@@ -41,7 +41,7 @@ export function placesOf(key: string): readonly string[] {
     }
     if (isSchema(node.additionalProperties)) visit(node.additionalProperties, `${place}.NAME`);
   };
-  visit(configJsonSchema(), '');
+  visit(root, '');
   return places;
 }
 

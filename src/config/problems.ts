@@ -1,8 +1,8 @@
 /** What is wrong with a configuration, in words an operator can act on: zod's issues become `Problem`s here. */
-import { distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { MeshproxyError } from '../core/errors.js';
-import { keysAt, type Path, placesOf } from './json-schema.js';
+import { configJsonSchema, type JsonSchema, keysAt, type Path, placesOf } from './json-schema.js';
+import { nearest } from './nearest.js';
 import { show } from './show.js';
 
 export interface Problem {
@@ -101,19 +101,25 @@ function notOneOf(value: unknown, accepted: readonly string[]): string {
   return near === undefined ? start : `${start}; did you mean ${JSON.stringify(near)}?`;
 }
 
-/** All problems that zod found, each at its own key. */
-export function toProblems(issues: readonly z.core.$ZodIssue[], base: Path = []): Problem[] {
+/** All problems that zod found, each at its own key. `schema` is what the text was to be. */
+export function toProblems(
+  issues: readonly z.core.$ZodIssue[],
+  schema: JsonSchema = configJsonSchema(),
+  base: Path = [],
+): Problem[] {
   return issues.flatMap((issue) => {
     const path = [...base, ...issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step))];
     switch (issue.code) {
       case 'unrecognized_keys':
-        return issue.keys.map((key): Problem => ({ path: [...path, key], at: 'key', message: unknownKey(key, path) }));
+        return issue.keys.map(
+          (key): Problem => ({ path: [...path, key], at: 'key', message: unknownKey(key, path, schema) }),
+        );
       case 'invalid_key':
         return [
           { path, at: 'key' as const, message: `${show(path.at(-1))} is not a name: ${issue.issues[0]?.message}` },
         ];
       case 'invalid_union':
-        return toProblems(likeliest(issue), path);
+        return toProblems(likeliest(issue), schema, path);
       default:
         return [{ path, at: 'value' as const, message: issue.message }];
     }
@@ -128,33 +134,12 @@ function likeliest(issue: z.core.$ZodIssueInvalidUnion): readonly z.core.$ZodIss
   return branch ?? [own];
 }
 
-function unknownKey(key: string, parent: Path): string {
-  const known = keysAt(parent);
+function unknownKey(key: string, parent: Path, schema: JsonSchema): string {
+  const known = keysAt(parent, schema);
   const start = `unknown key ${show(key)}`;
   const near = nearest(key, known);
   if (near !== undefined) return `${start}; did you mean ${JSON.stringify(near)}?`;
-  const places = placesOf(key);
+  const places = placesOf(key, schema);
   if (places.length > 0) return `${start} here; it belongs in ${places.join(' or ')}`;
   return `${start}; known here are ${known.join(', ')}`;
-}
-
-/** Longer than any key or name of ours: comparing is quadratic in the length. */
-const MAX_COMPARED = 64;
-
-/** The one of `candidates` that a person who wrote `word` most likely meant. Case, `-` and `_` do not count. */
-export function nearest(word: string, candidates: Iterable<string>): string | undefined {
-  if (word.length > MAX_COMPARED) return undefined;
-  const plain = (text: string): string => text.toLowerCase().replace(/[-_]/g, '');
-  let best: string | undefined;
-  const length = plain(word).length;
-  // Two letters swapped are two slips; past one in three, or where nothing is left of the word, a guess is no help.
-  let limit = Math.min(Math.max(2, Math.floor(length / 3)), length - 1) + 1;
-  for (const candidate of candidates) {
-    const steps = candidate.length > MAX_COMPARED ? limit : distance(plain(word), plain(candidate));
-    if (steps < limit) {
-      best = candidate;
-      limit = steps;
-    }
-  }
-  return best;
 }

@@ -1,6 +1,7 @@
 /** A configuration written back: what an operator would have to write to get it, every default filled in. */
 import { formatAddress } from '../core/address.js';
 import { exactSize, formatDuration } from '../core/units.js';
+import { formatUpstream } from '../core/upstream.js';
 import type { Config, ConfigInput, ListenerConfig, ServiceConfig } from './schema.js';
 
 /**
@@ -59,7 +60,7 @@ function redactListener({ clientIdentities, ...listener }: ListenerConfig): List
 function redactService(service: ServiceConfig): ServiceInput {
   return {
     ...service,
-    upstreams: service.upstreams.map(formatAddress),
+    upstreams: service.upstreams.map(formatUpstream),
     connectTimeout: formatDuration(service.connectTimeout),
     connectDeadline: formatDuration(service.connectDeadline),
     raceDelay: formatDuration(service.raceDelay),

@@ -5,7 +5,20 @@
  * Parsing is strict: an unknown key is an error. How single values are written is `fields.ts`; what a file's text looks like (YAML, lines) is `text.ts`.
  */
 import { z } from 'zod';
-import { address, count, DAY_MS, duration, name, nameServer, path, percent, size, spiffeId } from './fields.js';
+import {
+  address,
+  count,
+  DAY_MS,
+  duration,
+  name,
+  nameServer,
+  path,
+  percent,
+  size,
+  spiffeId,
+  target,
+  upstream,
+} from './fields.js';
 
 /** Why each default is what it is; the values themselves are below, in the schema's own terms. */
 export const DEFAULTS = {
@@ -146,6 +159,12 @@ const serviceSettings = {
   ejectMaxShare: percent
     .prefault(DEFAULTS.ejectMaxShare)
     .describe('Of all endpoints of the service at most so many are ejected at a time, though always one of several.'),
+  onEndpointRemoved: z
+    .enum(['drain', 'reset'])
+    .default('drain')
+    .describe(
+      'What becomes of connections to an endpoint that is no longer found: drain lets them run on until they end, reset ends them at once. It gets no new ones either way.',
+    ),
   sendProxyProtocol: z
     .enum(['off', 'v1', 'v2'])
     .default('off')
@@ -179,15 +198,13 @@ const listener = z.strictObject({
   ...listenerSettings,
 });
 
-const upstream = address.refine((value) => value.kind === 'unix' || value.port !== 0, {
-  message: 'there is no port to connect to: 0 is for listening',
-});
-
 const service = z.strictObject({
   upstreams: z
     .array(upstream)
     .min(1, 'a service needs at least one upstream')
-    .describe('Its endpoints: host:port, [v6]:port, unix:/path, or a name, which stands for all of its addresses.'),
+    .describe(
+      'Its endpoints: host:port or tcp://host:port, unix:/path, a name (dns://name:port), which stands for all of its addresses, srv://_service._tcp.name, or file:///path, a list that is watched.',
+    ),
   ...serviceSettings,
 });
 
@@ -239,7 +256,7 @@ export const configSchema = z
         ca: z
           .strictObject({
             addresses: z
-              .array(upstream)
+              .array(target)
               .default([])
               .describe('Where the authority is served (meshproxy ca serve); several are asked in turn.'),
             tokenFile: path

@@ -1,28 +1,40 @@
 /** What a service's sources find, all of them together: where its endpoints come from, and how finding them fares. */
+import type { Clock } from '../core/clock.js';
 import type { MeshproxyError } from '../core/errors.js';
-import type { DiscoveredEndpoint, DiscoverySource } from './source.js';
+import type { DiscoveredEndpoint, DiscoverySnapshot, DiscoverySource } from './source.js';
+import { type UpstreamNews, UpstreamReport } from './upstream-report.js';
 
 /** One upstream of the service: what its source found last, and how it has fared since. */
 interface Upstream {
   readonly source: DiscoverySource;
   readonly stop: AbortController;
   readonly settled: Promise<MeshproxyError | undefined>;
+  readonly report: UpstreamReport;
   endpoints: readonly DiscoveredEndpoint[];
   failures: number;
-  lastError: string | undefined;
+  /** On the clock; `undefined` until it has answered. */
+  answeredAt: number | undefined;
+  /** It has said all that it will ever say. */
+  isFixed: boolean;
 }
 
 export interface UpstreamState {
   readonly upstream: string;
+  readonly endpoints: number;
   readonly resolveFailures: number;
+  /** ms since its source last answered; absent where it needs no asking. */
+  readonly answerAgeMs?: number;
+  /** Why it cannot be told what it has now, in words; absent where it can. */
   readonly error?: string;
+  /** Why it has no endpoints, in words; absent where it has some. */
+  readonly empty?: string;
 }
 
 export interface FollowedServiceEvents {
   /** With all endpoints of the service, at every change of what is in force. */
   onEndpoints(endpoints: readonly DiscoveredEndpoint[]): void;
-  /** A source could not tell; its last answer stays in force. */
-  onFailure(upstream: string, error: MeshproxyError): void;
+  /** An upstream that is in force fares otherwise than before: not with every attempt. */
+  onNews(upstream: string, news: UpstreamNews): void;
 }
 
 export interface PreparedSources {
@@ -33,10 +45,12 @@ export interface PreparedSources {
 }
 
 export class FollowedService {
+  readonly #clock: Clock;
   readonly #events: FollowedServiceEvents;
   #upstreams: ReadonlyMap<string, Upstream> = new Map();
 
-  constructor(events: FollowedServiceEvents) {
+  constructor(clock: Clock, events: FollowedServiceEvents) {
+    this.#clock = clock;
     this.#events = events;
   }
 
@@ -45,10 +59,14 @@ export class FollowedService {
   }
 
   get upstreams(): UpstreamState[] {
-    return [...this.#upstreams].map(([upstream, { failures, lastError }]) => ({
+    const now = this.#clock.now();
+    return [...this.#upstreams].map(([upstream, { endpoints, failures, answeredAt, isFixed, report }]) => ({
       upstream,
+      endpoints: endpoints.length,
       resolveFailures: failures,
-      ...(lastError === undefined ? {} : { error: lastError }),
+      ...(answeredAt !== undefined && !isFixed && { answerAgeMs: now - answeredAt }),
+      ...(report.error && { error: report.error.message }),
+      ...(report.empty !== undefined && { empty: report.empty }),
     }));
   }
 
@@ -92,6 +110,7 @@ export class FollowedService {
     for (const [name, before] of this.#upstreams) if (upstreams.get(name) !== before) before.stop.abort();
     this.#upstreams = upstreams;
     this.#events.onEndpoints(this.endpoints);
+    for (const upstream of upstreams.values()) this.#tell(upstream);
   }
 
   #start(source: DiscoverySource): Upstream {
@@ -100,7 +119,16 @@ export class FollowedService {
     const settled = new Promise<MeshproxyError | undefined>((resolve) => {
       settle = resolve;
     });
-    const upstream: Upstream = { source, stop, settled, endpoints: [], failures: 0, lastError: undefined };
+    const upstream: Upstream = {
+      source,
+      stop,
+      settled,
+      report: new UpstreamReport(),
+      endpoints: [],
+      failures: 0,
+      answeredAt: undefined,
+      isFixed: false,
+    };
     void this.#follow(upstream, settle);
     return upstream;
   }
@@ -108,21 +136,26 @@ export class FollowedService {
   async #follow(upstream: Upstream, settle: (error: MeshproxyError | undefined) => void): Promise<void> {
     const { source, stop } = upstream;
     for await (const snapshot of source.watch(stop.signal)) {
-      const inForce = this.#upstreams.get(source.upstream) === upstream;
-      if (snapshot.kind === 'endpoints') {
-        upstream.endpoints = snapshot.endpoints;
-        upstream.lastError = undefined;
-        settle(undefined);
-        if (inForce) this.#events.onEndpoints(this.endpoints);
-      } else {
-        upstream.failures += 1;
-        upstream.lastError = snapshot.error.message;
-        // Where nothing is in force yet, who waits for the first answer tells why there is none.
-        if (upstream.endpoints.length > 0) this.#events.onFailure(source.upstream, snapshot.error);
-        settle(snapshot.error);
-      }
+      this.#take(upstream, snapshot);
+      settle(snapshot.kind === 'failed' ? snapshot.error : undefined);
     }
+    upstream.isFixed = true;
     settle(undefined);
+  }
+
+  #take(upstream: Upstream, snapshot: DiscoverySnapshot): void {
+    upstream.report.take(snapshot);
+    if (snapshot.kind === 'failed') upstream.failures += 1;
+    else upstream.answeredAt = this.#clock.now();
+    if (snapshot.kind === 'endpoints') upstream.endpoints = snapshot.endpoints;
+    // Where it is not in force yet, who waits for the first answer tells why there is none.
+    if (this.#upstreams.get(upstream.source.upstream) !== upstream) return;
+    if (snapshot.kind === 'endpoints') this.#events.onEndpoints(this.endpoints);
+    this.#tell(upstream);
+  }
+
+  #tell({ source, report }: Upstream): void {
+    for (const news of report.news()) this.#events.onNews(source.upstream, news);
   }
 }
 

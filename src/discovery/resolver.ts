@@ -6,7 +6,7 @@
 import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
 
 export interface Answer {
-  /** Never empty; both families, in no particular order. */
+  /** Both families, in no particular order. Empty for a name that exists and has no address. */
   readonly hosts: readonly string[];
   /** ms; `undefined` where the answer came without a time to live. */
   readonly ttlMs: number | undefined;
@@ -44,7 +44,8 @@ export async function resolveName(name: string, lookups: Lookups, signal: AbortS
   const reasons = families.flatMap((family) => (family.status === 'rejected' ? [family.reason as unknown] : []));
   // That the name exists but has no address is an answer, too.
   const unanswered = reasons.filter((reason) => errnoOf(reason) !== 'ENODATA');
-  if (unanswered.length === 0 || !lookups.system) throw unresolved(name, unanswered);
+  if (unanswered.length === 0) return { hosts: [], ttlMs: undefined };
+  if (!lookups.system) throw unresolved(name, unanswered);
   signal.throwIfAborted();
   try {
     return { hosts: await lookups.system(name), ttlMs: undefined };
@@ -53,11 +54,18 @@ export async function resolveName(name: string, lookups: Lookups, signal: AbortS
   }
 }
 
+/** Whether all who were asked say that there is no such name, which is not to say that they cannot tell. */
+export function isNoSuchName(error: MeshproxyError): boolean {
+  return errnoOf(error) === NO_SUCH_NAME;
+}
+
+/** Node's errno for NXDOMAIN. */
+const NO_SUCH_NAME = 'ENOTFOUND';
+
 function unresolved(name: string, reasons: readonly unknown[]): MeshproxyError {
-  const words = new Set(reasons.map(describeReason));
-  const why = words.size === 0 ? 'the name has no address' : [...words].join('; ');
+  const why = [...new Set(reasons.map(describeReason))].join('; ');
   return new MeshproxyError('resolve', `cannot resolve ${name}: ${why}`, {
-    cause: reasons.at(-1),
+    cause: reasons.find((reason) => errnoOf(reason) !== NO_SUCH_NAME) ?? reasons.at(-1),
     hint: 'check the spelling and the name servers (dns.servers, or else those of this machine)',
   });
 }

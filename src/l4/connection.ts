@@ -64,9 +64,10 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
     const header = listener.acceptProxyProtocol ? await identify(live, listener, around) : undefined;
     if (listener.tlsAccept !== 'off') await secureClient(live, listener, around);
     live.service = service.name;
-    const { settings } = service;
+    const { settings, picker } = service;
     connected = await connect(live, service, header, around);
     const { upstream } = connected;
+    if (settings.onEndpointRemoved === 'reset' && picker !== service.picker) requireEndpoint(live, service);
     live.relaying(upstream);
     const watch = new RelayWatch(live, connected, settings, around.clock);
     const end = await live.downstream.relay(upstream, watch);
@@ -167,15 +168,15 @@ async function connect(
   around: Surroundings,
 ): Promise<Connected> {
   const { clock } = around;
-  // One snapshot for the whole search: an update of the endpoints is for the next connection.
-  const { picker, settings } = service;
+  const { settings } = service;
   const startedAt = clock.now();
   const tried = new Set<Endpoint>();
   live.phase = 'connecting';
   while (live.attempts.length < settings.connectAttempts) {
     const now = clock.now();
     const leftMs = settings.connectDeadline - (now - startedAt);
-    const pick = leftMs > 0 ? picker.pick({ tried, now }) : undefined;
+    // The picker of this moment: what has been removed since the last attempt is not tried.
+    const pick = leftMs > 0 ? service.picker.pick({ tried, now }) : undefined;
     if (!pick) break;
     const upstream = await attempt(live, service, pick, header, Math.min(settings.connectTimeout, leftMs), around);
     if (upstream) {
@@ -184,9 +185,15 @@ async function connect(
     }
     tried.add(pick.endpoint);
   }
-  if (picker.endpoints.length === 0) throw new Stop('no-endpoint', `service ${service.name} has no endpoint`);
+  if (service.picker.endpoints.length === 0) throw new Stop('no-endpoint', `service ${service.name} has no endpoint`);
   // The attempts themselves say why.
   throw new Stop('connect-failed');
+}
+
+/** Whoever resets what is open to a removed endpoint has missed the one that was only being connected to. */
+function requireEndpoint({ upstream = '' }: LiveConnection, { picker }: Service): void {
+  const isThere = picker.endpoints.some(({ addresses }) => addresses.some((one) => formatAddress(one) === upstream));
+  if (!isThere) throw new Stop('endpoint-removed', upstream);
 }
 
 /** One attempt at one endpoint, all of whose addresses are raced. `undefined` where the next may be tried. */

@@ -2,6 +2,7 @@
  * The listeners and what they accept: where a connection is admitted, and handed to `serve`. Listeners come and go by
  * `prepare` and `commit`; no live connection is touched by either.
  */
+import type { Endpoint } from '../balancer/picker.js';
 import type { ListenerConfig } from '../config/schema.js';
 import { type Address, formatAddress } from '../core/address.js';
 import type { Clock, Timer } from '../core/clock.js';
@@ -10,6 +11,7 @@ import type { Observer, Refusal } from '../telemetry/record.js';
 import { type Limits, type Load, refusal } from './admission.js';
 import { type Surroundings, serve } from './connection.js';
 import { distrust, type LiveConnection, type LiveConnections } from './live.js';
+import { cutRemoved } from './removed-endpoints.js';
 import { MemoryGauge } from './resources.js';
 import type { Service } from './service.js';
 import { Tally } from './tally.js';
@@ -111,6 +113,11 @@ export class DataPlane {
     this.#tls = new TlsSetups(identity);
     this.#around = this.#surroundings();
     this.#options.live.distrust(this.#tls.trust);
+  }
+
+  /** These are the endpoints of a service that has its connections to any others reset. */
+  cutRemoved(service: string, endpoints: readonly Endpoint[]): void {
+    cutRemoved(this.#options.live, service, endpoints);
   }
 
   listeners(): ListenerState[] {

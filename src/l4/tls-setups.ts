@@ -3,7 +3,8 @@ import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
-import { type Address, formatAddress, type SocketAddress } from '../core/address.js';
+import { formatAddress, type SocketAddress } from '../core/address.js';
+import type { Upstream } from '../core/upstream.js';
 import type { Identity } from '../pki/identity-files.js';
 import type { TlsCall, TlsPeer, TlsSetup } from './tls.js';
 import { type PeerCredential, Trust } from './trust.js';
@@ -133,13 +134,13 @@ function judgeHost(leaf: X509Certificate, host: string | undefined): string | un
 }
 
 /** The host that upstreams are configured by: their name, where they all have one, or the address itself. */
-function hostOf(upstreams: readonly Address[], address: SocketAddress): string | undefined {
+function hostOf(upstreams: readonly Upstream[], address: SocketAddress): string | undefined {
   return commonName(upstreams) ?? (address.kind === 'ip' ? address.host : undefined);
 }
 
-/** The name that all of these addresses have, if they do. */
-export function commonName(addresses: readonly Address[]): string | undefined {
-  const [name, another] = new Set(addresses.map((address) => (address.kind === 'name' ? address.name : undefined)));
+/** The name that all of these upstreams have, if they do. */
+export function commonName(upstreams: readonly Upstream[]): string | undefined {
+  const [name, another] = new Set(upstreams.map((one) => (one.kind === 'name' ? one.name : undefined)));
   return another === undefined ? name : undefined;
 }
 

@@ -2,6 +2,7 @@
 import type { RouteCounters } from './counters.js';
 import { identityMetrics } from './identity-metrics.js';
 import type { HistogramSpec, MetricSpec, MetricsView, Row } from './metric-spec.js';
+import type { UpstreamStatus } from './status.js';
 
 const connections: readonly MetricSpec[] = [
   {
@@ -120,9 +121,30 @@ const configuration: readonly MetricSpec[] = [
     type: 'counter',
     labels: ['service', 'upstream'],
     help: 'Look-ups of an upstream that failed; its last good answer stays in force.',
-    *read({ status }) {
-      for (const { name, upstreams } of status.services) {
-        for (const { upstream, resolveFailures } of upstreams) yield [{ service: name, upstream }, resolveFailures];
+    read: (view) => rows(upstreamsOf(view), (labels, { resolveFailures }) => [labels, resolveFailures]),
+  },
+  {
+    name: 'meshproxy_upstream_failing',
+    type: 'gauge',
+    labels: ['service', 'upstream'],
+    help: '1 while it cannot be told which endpoints the upstream has now, and the last good answer is in force, else 0.',
+    read: (view) => rows(upstreamsOf(view), (labels, { error }) => [labels, error === undefined ? 0 : 1]),
+  },
+  {
+    name: 'meshproxy_upstream_endpoints',
+    type: 'gauge',
+    labels: ['service', 'upstream'],
+    help: 'Endpoints of the upstream by its last good answer.',
+    read: (view) => rows(upstreamsOf(view), (labels, { endpoints }) => [labels, endpoints]),
+  },
+  {
+    name: 'meshproxy_upstream_answer_age_seconds',
+    type: 'gauge',
+    labels: ['service', 'upstream'],
+    help: 'Time since the last good answer of a name, of SRV records, or since a file was last read; there are no such series for addresses.',
+    *read(view) {
+      for (const [labels, { answerAgeMs }] of upstreamsOf(view)) {
+        if (answerAgeMs !== undefined) yield [labels, answerAgeMs / 1000];
       }
     },
   },
@@ -302,6 +324,12 @@ function one(value: number | undefined): readonly Row[] {
 
 function* rows<K, V>(entries: Iterable<readonly [K, V]>, row: (key: K, value: V) => Row): Generator<Row> {
   for (const [key, value] of entries) yield row(key, value);
+}
+
+function* upstreamsOf({ status }: MetricsView): Generator<[{ service: string; upstream: string }, UpstreamStatus]> {
+  for (const { name: service, upstreams } of status.services) {
+    for (const one of upstreams) yield [{ service, upstream: one.upstream }, one];
+  }
 }
 
 function* routesOf({

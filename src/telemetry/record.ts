@@ -16,6 +16,7 @@ export type Ending =
   | 'upstream-distrusted'
   | 'idle-timeout'
   | 'half-close-timeout'
+  | 'endpoint-removed'
   | 'no-endpoint'
   | 'connect-failed'
   | 'bad-proxy-header'
@@ -38,6 +39,7 @@ export const ENDINGS: Readonly<Record<Ending, string>> = {
   'upstream-lost': 'the upstream stopped answering',
   'idle-timeout': 'no byte moved for the idle timeout',
   'half-close-timeout': 'one side had closed and the other neither sent nor closed for the half-close timeout',
+  'endpoint-removed': 'its endpoint is no longer one of the service, which has such connections reset',
   'no-endpoint': 'the service has no endpoint',
   'connect-failed': 'no endpoint could be connected to',
   'bad-proxy-header': 'the client did not send a valid PROXY protocol header',

@@ -12,14 +12,24 @@ export interface ListenerStatus {
 export interface EndpointStatus {
   readonly id: string;
   readonly addresses: readonly string[];
+  /** Absent where they have their defaults: 1, none, 0, none. */
+  readonly weight?: number;
+  readonly zone?: string;
+  readonly priority?: number;
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** One upstream as it was configured, and how asking for its endpoints went. */
 export interface UpstreamStatus {
   readonly upstream: string;
+  readonly endpoints: number;
   readonly resolveFailures: number;
+  /** ms since its source last answered; absent where it needs no asking. */
+  readonly answerAgeMs?: number;
   /** Why the last look-up failed, in words; absent where it succeeded. */
   readonly error?: string;
+  /** Why it has no endpoints, in words; absent where it has some. */
+  readonly empty?: string;
 }
 
 export interface ServiceStatus {

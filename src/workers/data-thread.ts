@@ -48,6 +48,7 @@ export class DataThread {
     const commit = (): Promise<void> => {
       for (const service of setup.services) services.get(service.name)?.replace(service, around);
       this.#services = services;
+      for (const { name, endpoints } of setup.services) this.#cutRemoved(name, endpoints);
       this.#plane.identify(setup.identity);
       return listeners.commit();
     };
@@ -56,6 +57,11 @@ export class DataThread {
 
   update(service: string, endpoints: readonly PlacedEndpoint[], cells: ServiceCells): void {
     this.#services.get(service)?.update(endpoints, cells);
+    this.#cutRemoved(service, endpoints);
+  }
+
+  #cutRemoved(name: string, endpoints: readonly PlacedEndpoint[]): void {
+    if (this.#services.get(name)?.settings.onEndpointRemoved === 'reset') this.#plane.cutRemoved(name, endpoints);
   }
 
   identify(identity: Identity): void {

@@ -108,7 +108,7 @@ test('endpoints are shown with what became of attempts to reach them', async () 
             lastFailure: { at: '2026-01-01T00:00:01.000Z', address: '127.0.0.1:9001', error: 'refused' },
           },
         ],
-        upstreams: [{ upstream: '127.0.0.1:9001', resolveFailures: 0 }],
+        upstreams: [{ upstream: '127.0.0.1:9001', endpoints: 1, resolveFailures: 0, answerAgeMs: 1000 }],
       },
     ],
   });

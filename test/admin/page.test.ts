@@ -102,7 +102,7 @@ test('names from outside are text and nothing else', async () => {
       {
         name: HOSTILE,
         endpoints: [{ id: HOSTILE, addresses: [HOSTILE, 'other'] }],
-        upstreams: [{ upstream: HOSTILE, resolveFailures: 1, error: HOSTILE }],
+        upstreams: [{ endpoints: 1, upstream: HOSTILE, resolveFailures: 1, error: HOSTILE }],
       },
     ],
   });

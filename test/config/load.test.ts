@@ -50,6 +50,7 @@ describe('parseConfig', () => {
           raceDelay: 250,
           idleTimeout: 0,
           halfCloseTimeout: 300_000,
+          onEndpointRemoved: 'drain',
           balance: 'round-robin',
           ewmaDecay: 10_000,
           ewmaInitial: 30,

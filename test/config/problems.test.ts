@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadConfigFile } from '../../src/config/load.js';
-import { nearest } from '../../src/config/problems.js';
+import { nearest } from '../../src/config/nearest.js';
 import { parseText } from '../../src/config/text.js';
 
 const path = join(mkdtempSync(join(tmpdir(), 'meshproxy-problems-')), 'web.yaml');

@@ -41,6 +41,7 @@ describe('a configuration written back', () => {
           raceDelay: '250ms',
           idleTimeout: 'off',
           halfCloseTimeout: '5m',
+          onEndpointRemoved: 'drain',
           balance: 'round-robin',
           ewmaDecay: '10s',
           ewmaInitial: '30ms',

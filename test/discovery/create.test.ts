@@ -4,6 +4,7 @@ import { createSource } from '../../src/discovery/create.js';
 import type { DiscoverySnapshot } from '../../src/discovery/source.js';
 import { VirtualClock } from '../fakes/clock.js';
 
+const readEndpoints = async () => [];
 const dns = { minTtl: 1000, maxTtl: 300_000, fallbackTtl: 30_000 };
 
 describe('the source of an upstream', () => {
@@ -16,7 +17,7 @@ describe('the source of an upstream', () => {
     ['app.localhost.:80', ['[::1]:80', '127.0.0.1:80']],
   ])('%s is one endpoint for ever, at %j', async (text, addresses) => {
     const clock = new VirtualClock();
-    const source = createSource(parseAddress(text), { dns, clock });
+    const source = createSource(parseAddress(text), { dns, clock, readEndpoints });
     const snapshots: DiscoverySnapshot[] = [];
     for await (const snapshot of source.watch(new AbortController().signal)) snapshots.push(snapshot);
     expect(source.upstream).toBe(text);
@@ -30,7 +31,7 @@ describe('the source of an upstream', () => {
   });
 
   it('a name goes by what was written', () => {
-    const source = createSource(parseAddress('example.org:80'), { dns, clock: new VirtualClock() });
+    const source = createSource(parseAddress('example.org:80'), { dns, clock: new VirtualClock(), readEndpoints });
     expect(source.upstream).toBe('example.org:80');
   });
 });

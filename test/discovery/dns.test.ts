@@ -19,6 +19,7 @@ const servfail = 'ESERVFAIL';
 class Watched {
   readonly clock = new VirtualClock();
   readonly start = this.clock.now();
+  /** Without those that only say that nothing has changed. */
   readonly snapshots: DiscoverySnapshot[] = [];
   /** When the name server was asked, ms from the start. */
   readonly askedAt: number[] = [];
@@ -50,7 +51,7 @@ class Watched {
   }
 
   async #follow(snapshots: AsyncIterable<DiscoverySnapshot>): Promise<void> {
-    for await (const snapshot of snapshots) this.snapshots.push(snapshot);
+    for await (const snapshot of snapshots) if (snapshot.kind !== 'unchanged') this.snapshots.push(snapshot);
     this.done = true;
   }
 

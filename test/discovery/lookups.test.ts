@@ -21,7 +21,10 @@ describe('lookups by a name server', () => {
   /** The snapshots of a source that asks the server. */
   function watch(clock = new VirtualClock(), signal = never) {
     const dns = { ...ttls, servers: [server.address] };
-    const source = createSource({ kind: 'name', name: 'example.test', port: 80 }, { dns, clock });
+    const source = createSource(
+      { kind: 'name', name: 'example.test', port: 80 },
+      { dns, clock, readEndpoints: async () => [] },
+    );
     return source.watch(signal)[Symbol.asyncIterator]();
   }
 

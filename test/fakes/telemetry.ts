@@ -51,7 +51,7 @@ export function statusOf(differences: Partial<ProxyStatus> = {}): ProxyStatus {
       {
         name: 'web',
         endpoints: [{ id: '127.0.0.1:9001', addresses: ['127.0.0.1:9001'] }],
-        upstreams: [{ upstream: '127.0.0.1:9001', resolveFailures: 0 }],
+        upstreams: [{ upstream: '127.0.0.1:9001', endpoints: 1, resolveFailures: 0, answerAgeMs: 1000 }],
       },
     ],
     ...differences,

@@ -134,7 +134,13 @@ test('the state of configuration, listeners and upstreams is shown', async () =>
       refused: { at: 1_700_000_001_000, error: 'line 3: unknown key' },
     },
     listeners: [{ name: 'web', address: ':8080', service: 'web', paused: true }],
-    services: [{ name: 'web', endpoints: [], upstreams: [{ upstream: 'a.example:80', resolveFailures: 7 }] }],
+    services: [
+      {
+        name: 'web',
+        endpoints: [],
+        upstreams: [{ upstream: 'a.example:80', endpoints: 3, resolveFailures: 7, answerAgeMs: 1500, error: 'no' }],
+      },
+    ],
   });
   const value = await scrape(proxy);
   expect(value('config_version')).toBe(3);
@@ -144,6 +150,9 @@ test('the state of configuration, listeners and upstreams is shown', async () =>
   expect(value('listener_paused')).toBe(1);
   expect(value('service_endpoints')).toBe(0);
   expect(value('resolve_failures_total', { upstream: 'a.example:80' })).toBe(7);
+  expect(value('upstream_failing', { upstream: 'a.example:80' })).toBe(1);
+  expect(value('upstream_endpoints', { upstream: 'a.example:80' })).toBe(3);
+  expect(value('upstream_answer_age_seconds', { upstream: 'a.example:80' })).toBe(1.5);
   expect(value('build_info', { version: '1.2.3', node: process.versions.node })).toBe(1);
 });
 

@@ -1,5 +1,5 @@
 /**
- * Watches a configuration file, however it is replaced: written in place, renamed over (editors, `mv`), or reached
+ * Watches a file, however it is replaced: written in place, renamed over (editors, `mv`), or reached
  * through symbolic links that are turned elsewhere (Kubernetes' ConfigMaps swap `..data`).
  *
  * Events of the file system make it quick. A poll makes it certain: network file systems send no events, a system may
@@ -9,8 +9,8 @@ import { createHash } from 'node:crypto';
 import { createReadStream, type FSWatcher, watch } from 'node:fs';
 import { readlink, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { type Clock, systemClock, type Timer } from '../core/clock.js';
-import { errnoOf } from '../core/errors.js';
+import { type Clock, systemClock, type Timer } from './clock.js';
+import { errnoOf } from './errors.js';
 
 export interface FileWatch {
   /** No call comes after it. Idempotent. */
@@ -22,6 +22,8 @@ export interface WatchOptions {
   /** The file is read when it has stayed as it is for so long. */
   readonly debounceMs?: number;
   readonly pollMs?: number;
+  /** That there is no file any more is a change, too. Else it is waited for. */
+  readonly tellGone?: boolean;
 }
 
 /** Longer than an editor takes between truncating a file and writing it. */
@@ -49,6 +51,7 @@ class Watcher implements FileWatch {
   readonly #clock: Clock;
   readonly #debounceMs: number;
   readonly #pollMs: number;
+  readonly #tellGone: boolean;
   #content: string | undefined;
   #version: string | undefined;
   #watches: readonly FSWatcher[] = [];
@@ -65,6 +68,7 @@ class Watcher implements FileWatch {
     this.#clock = options.clock ?? systemClock;
     this.#debounceMs = options.debounceMs ?? DEBOUNCE_MS;
     this.#pollMs = options.pollMs ?? POLL_MS;
+    this.#tellGone = options.tellGone ?? false;
   }
 
   async start(): Promise<void> {
@@ -105,7 +109,7 @@ class Watcher implements FileWatch {
       await this.#watchFolders();
       this.#version = await versionOf(this.#path);
       const content = await contentOf(this.#path);
-      if (this.#closed || content === undefined || content === this.#content) continue;
+      if (this.#closed || content === this.#content || (content === undefined && !this.#tellGone)) continue;
       this.#content = content;
       this.#onChange();
     }

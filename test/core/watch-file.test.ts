@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type WatchOptions, watchFile } from '../../src/config/watch.js';
 import { systemClock } from '../../src/core/clock.js';
+import { type WatchOptions, watchFile } from '../../src/core/watch-file.js';
 
 function newFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'meshproxy-watch-'));
