@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -23,6 +23,7 @@ async function freePort(): Promise<number> {
 
 describe.each(['native', 'streams'])('a hop of which HAProxy is the other end, engine %s', (engine) => {
   let authority: TestAuthority;
+  const running = new Set<ChildProcess>();
   beforeAll(() => {
     if (!hasOpenssl) return;
     authority = new TestAuthority();
@@ -63,7 +64,10 @@ listen hop
 ${mode}`,
     );
     const child = spawn('haproxy', ['-db', '-f', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    running.add(child);
     onTestFinished(async () => {
+      running.delete(child);
+      if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGKILL');
       await once(child, 'exit');
     });
@@ -149,7 +153,16 @@ ${mode}`,
     expect(JSON.stringify(line)).toContain(`it is for ${idOf('server')}, where ${idOf('orders')} is wanted`);
   });
 
-  it('sees our reset as none of an orderly end, and we see its', async () => {
+  it('is seen to be cut off where it is killed, which is no orderly end for our client', async () => {
+    const { address } = await usToHaproxy();
+    const socket = await connectTo(address);
+    socket.write('hello');
+    expect(String(await readExactly(socket, 5))).toBe('hello');
+    for (const child of running) child.kill('SIGKILL');
+    expect((await readAll(socket)).end).toBe('reset');
+  });
+
+  it('sees our reset as none of an orderly end', async () => {
     const { us, address } = await haproxyToUs();
     const socket = await connectTo(address);
     socket.write('hello');
@@ -157,5 +170,88 @@ ${mode}`,
     socket.resetAndDestroy();
     const line = await us.accessLine(({ bytesReceived }) => bytesReceived === 5);
     expect(line.ending).not.toBe('completed');
+  });
+});
+
+describe.each(['native', 'streams'])('openssl as the other end of a hop, engine %s', (engine) => {
+  let authority: TestAuthority;
+  beforeAll(() => {
+    if (!hasOpenssl) return;
+    authority = new TestAuthority();
+    for (const name of ['client', 'server']) authority.leaf(name);
+  });
+  afterAll(() => authority?.remove());
+  beforeEach((context) => context.skip(!hasOpenssl, 'openssl is not on PATH'));
+
+  function credential(name: string): string[] {
+    const [certificate, key] = [authority.path(`${name}.crt`), authority.path(`${name}.key`)];
+    return ['-cert', certificate, '-key', key, '-CAfile', authority.bundle, '-verify_return_error', '-tls1_3'];
+  }
+
+  function openssl(...args: string[]) {
+    const child = spawn('openssl', args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    onTestFinished(async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    });
+    const said = { out: '', error: '' };
+    child.stdout.on('data', (bytes) => {
+      said.out += bytes;
+    });
+    child.stderr.on('data', (bytes) => {
+      said.error += bytes;
+    });
+    child.stdin.on('error', () => {});
+    return { child, said };
+  }
+
+  async function accepting(): Promise<{ us: Program; at: string }> {
+    const server = await startServer((socket) => void socket.pipe(socket));
+    onTestFinished(() => server.close());
+    const flags = ['--engine', engine, '--tls-accept', 'mutual', ...authority.flags('server')];
+    const us = Program.inFrontOf([server.address], flags);
+    return { us, at: formatAddress(await us.loopback()) };
+  }
+
+  it('is let in as a client by its certificate, and its end is an orderly one', async () => {
+    const { us, at } = await accepting();
+    const { child, said } = openssl('s_client', '-connect', at, '-quiet', '-no_ign_eof', ...credential('client'));
+    child.stdin.write('hello\n');
+    await expect.poll(() => said.out, { timeout: 10_000 }).toBe('hello\n');
+    child.stdin.end();
+    await once(child, 'exit');
+    expect(await us.accessLine()).toMatchObject({ ending: 'completed', clientIdentity: idOf('client') });
+  });
+
+  it('is told that a certificate is required where it has none', async () => {
+    const { us, at } = await accepting();
+    const { child, said } = openssl('s_client', '-connect', at, '-quiet', '-CAfile', authority.bundle);
+    await once(child, 'exit');
+    // Node ends the connection without a word.
+    if (engine === 'native') expect(said.error).toMatch(/alert certificate required/);
+    expect((await us.accessLine()).detail).toMatch(/shows no certificate, and one is required/);
+  });
+
+  it('is dialled as a server that wants our certificate', async () => {
+    const port = await freePort();
+    const { said } = openssl(
+      's_server',
+      '-accept',
+      `127.0.0.1:${port}`,
+      '-Verify',
+      '2',
+      '-rev',
+      ...credential('server'),
+    );
+    await expect.poll(() => said.out, { timeout: 10_000 }).toContain('ACCEPT');
+    const identity = ['--tls-dial', 'mutual', '--server-identity', idOf('server'), ...authority.flags('client')];
+    const us = Program.inFrontOf([`127.0.0.1:${port}`], ['--engine', engine, ...identity]);
+    const socket = await connectTo(await us.loopback());
+    socket.write('hello\n');
+    expect(String(await readExactly(socket, 6))).toBe('olleh\n');
+    socket.end();
+    await readAll(socket);
+    expect(await us.accessLine()).toMatchObject({ serverIdentity: idOf('server') });
   });
 });

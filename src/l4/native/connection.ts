@@ -170,8 +170,8 @@ export class NativeConnection implements Connection, Handler {
   }
 
   /** As `Kernel.receive`, `sendReceived`, `send`: through TLS where there is TLS. */
-  receive(): number {
-    return this.tls === undefined ? this.#engine.kernel.receive(this.fd) : this.tls.receive();
+  receive(most?: number): number {
+    return this.tls === undefined ? this.#engine.kernel.receive(this.fd, most) : this.tls.receive();
   }
 
   sendReceived(length: number): number {
@@ -243,7 +243,7 @@ export class NativeConnection implements Connection, Handler {
       if (got > 0) {
         this.bytesRead += got;
         this.held = Buffer.concat([this.held, kernel.received.subarray(0, got)]);
-        if (got < kernel.received.length && !this.readToEnd) this.readable = false;
+        if (got < kernel.copyBytes && !this.readToEnd) this.readable = false;
       } else if (got === 0) {
         this.ended = true;
       } else if (got === -EAGAIN) {

@@ -45,10 +45,12 @@ export interface Pipe {
 
 /** What moving bytes takes. */
 export interface Relaying {
-  /** Where `receive` puts what it reads; overwritten by the next call. */
+  /** Where `receive` puts what it reads, and what `sealed` held once it is opened; overwritten by the next call. */
   readonly received: Uint8Array;
-  /** Bytes read into `received`; 0 at the end of the stream. */
-  receive(fd: number): number;
+  /** A read that brings so many is of a stream. */
+  readonly copyBytes: number;
+  /** Bytes read into `received`; 0 at the end of the stream. @param most `copyBytes` unless given */
+  receive(fd: number, most?: number): number;
   /** Where `receiveSealed` puts what it reads: room for some records of TLS; overwritten by the next call. */
   readonly sealed: Uint8Array;
   /** Bytes read into `sealed`; 0 at the end of the stream. */

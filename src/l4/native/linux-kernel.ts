@@ -52,9 +52,11 @@ const EVENTS = 256;
 const EVENT = process.arch === 'x64' ? { words: 3, data: 1 } : { words: 4, data: 2 };
 
 /** What one read takes. A message that is longer, or a stream, is spliced from there on. */
-export const COPY_BYTES = 16 * 1024;
+const COPY_BYTES = 16 * 1024;
 /** Four of the longest records of TLS: with room for one alone, half of all reads would bring the last bytes of a record only. */
 const SEALED_BYTES = 64 * 1024;
+/** What they hold, and what there was of a record before them: all that was read can be opened and sent on at once, or sealed. */
+const RECEIVED_BYTES = SEALED_BYTES + 16 * 1024;
 
 /**
  * What an unprivileged process may have (`pipe-max-size`, pipe(7)). The larger the pipe, the fewer the calls and
@@ -82,6 +84,7 @@ export interface KernelOptions {
 export class LinuxKernel implements Kernel {
   readonly loopFd: number;
   readonly received: Uint8Array;
+  readonly copyBytes = COPY_BYTES;
   readonly #c: LinuxCalls;
   readonly #owned: Uint8Array;
   readonly #mark: number;
@@ -109,7 +112,7 @@ export class LinuxKernel implements Kernel {
     this.#owned = owned ?? new Uint8Array(0);
     this.#mark = mark;
     this.#pipeBytes = pipeBytes;
-    const received = pin(COPY_BYTES);
+    const received = pin(RECEIVED_BYTES);
     this.received = received.bytes;
     this.#receivedAt = received.address;
     const sealed = pin(SEALED_BYTES);
@@ -121,8 +124,8 @@ export class LinuxKernel implements Kernel {
     if (this.#epoll < 0) throw errnoError('epoll_create1', -this.#epoll);
   }
 
-  receive(fd: number): number {
-    return this.#result(this.#c.recv(fd, this.#receivedAt, COPY_BYTES, 0));
+  receive(fd: number, most = COPY_BYTES): number {
+    return this.#result(this.#c.recv(fd, this.#receivedAt, most, 0));
   }
 
   receiveSealed(fd: number): number {

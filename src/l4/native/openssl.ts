@@ -78,6 +78,10 @@ export interface OpenSsl {
   /** As `BIO_write`, of any memory. */
   BIO_write_bytes(bio: Pointer, bytes: Uint8Array, length: number): number;
   /** How many bytes are in it. */
+  /** Of memory that stays where it is, and is not copied. */
+  BIO_new_mem_buf(bytes: Pointer, length: number): Pointer;
+  BIO_ctrl(bio: Pointer, command: number, value: number, pointer: Pointer): number;
+  BIO_up_ref(bio: Pointer): number;
   BIO_ctrl_pending(bio: Pointer): number;
   BIO_free(bio: Pointer): number;
   PEM_read_bio_X509(bio: Pointer, target: Pointer, callback: Pointer, argument: Pointer): Pointer;
@@ -231,6 +235,9 @@ function load(): OpenSsl {
     BIO_new_socket: f('uintptr_t BIO_new_socket(int, int)'),
     BIO_write: f('int BIO_write(uintptr_t, uintptr_t, int)'),
     BIO_write_bytes: f('int BIO_write(uintptr_t, void *, int)'),
+    BIO_new_mem_buf: f('uintptr_t BIO_new_mem_buf(uintptr_t, int)'),
+    BIO_ctrl: f('long BIO_ctrl(uintptr_t, int, long, uintptr_t)'),
+    BIO_up_ref: f('int BIO_up_ref(uintptr_t)'),
     BIO_ctrl_pending: f('size_t BIO_ctrl_pending(uintptr_t)'),
     BIO_free: f('int BIO_free(uintptr_t)'),
     PEM_read_bio_X509: f('uintptr_t PEM_read_bio_X509(uintptr_t, uintptr_t, uintptr_t, uintptr_t)'),

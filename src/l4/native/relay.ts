@@ -170,10 +170,11 @@ export class Relay implements Unfinished {
   /** One read and one write. False where the direction cannot go on now. */
   #copy(from: NativeConnection, to: NativeConnection): boolean {
     const { kernel } = this.#engine;
-    const got = from.receive();
+    // What is to be sealed cannot be spliced: as much of it as there is at once.
+    const got = from.receive(to.tls && kernel.received.length);
     if (got <= 0) return this.#nothingRead(from, got);
     from.bytesRead += got;
-    const full = got === kernel.received.length;
+    const full = got >= kernel.copyBytes;
     if (full) from.streams = from.tls === undefined && to.tls === undefined;
     // Less than there was room for: it was all there is. What comes later is told as another edge.
     else if (!from.readToEnd) from.readable = false;
@@ -208,7 +209,7 @@ export class Relay implements Unfinished {
     from.bytesRead += got;
     from.inPipe += got;
     // It calms down: back to one read and one write.
-    if (got < this.#engine.kernel.received.length) from.streams = false;
+    if (got < this.#engine.kernel.copyBytes) from.streams = false;
     return this.#handOn(from, to);
   }
 

@@ -1,72 +1,92 @@
 /**
- * What was read of a socket, on its way to OpenSSL: a BIO in memory. It keeps the room of the largest part that it was
- * given; of a connection that has been quiet for a while that is given back.
+ * What was read of a socket, on its way to OpenSSL, which asks for more only when it has taken in all that there was.
+ * A little is copied into a BIO in memory. Much is lent to it where it is: to fill that memory, zeros first, costs as
+ * much as a fifth of opening the records.
  */
-import type { OpenSsl, Pointer } from './openssl.js';
+import { NULL, type OpenSsl, type Pointer } from './openssl.js';
 
-/** So much is kept: what a request or an answer takes. */
-const KEPT_BYTES = 4096;
-/** A connection that has read nothing large for as long, or for twice as long, is quiet, ms. */
-const SWEEP_MS = 1000;
+/** What a request or an answer takes. */
+const LITTLE_BYTES = 4096;
+const BIO_C_SET_BUF_MEM_EOF_RETURN = 130;
+/** What reading an empty BIO is to say: that more may come. */
+const RETRY = -1;
 
 export class Incoming {
   readonly #ssl: OpenSsl;
   /** Who reads of it. */
   readonly #session: Pointer;
-  /** Freed with the session. */
-  #bio: Pointer;
-  #used = false;
+  /** Of its references one is ours. */
+  #own: Pointer;
+  #lent: { readonly bio: Pointer; readonly end: Pointer } | undefined;
+  /** Much was copied, and the room for it is still there. */
+  #isLarge = false;
 
-  /** @param session an `SSL`, which takes the BIO over. @param write what it writes to, taken over as well */
+  /** @param session an `SSL`. @param write what it writes to, which it takes over */
   constructor(ssl: OpenSsl, session: Pointer, write: Pointer) {
     this.#ssl = ssl;
     this.#session = session;
-    this.#bio = ssl.BIO_new(ssl.BIO_s_mem());
-    ssl.SSL_set_bio(session, this.#bio, write);
+    this.#own = ssl.BIO_new(ssl.BIO_s_mem());
+    ssl.BIO_up_ref(this.#own);
+    ssl.SSL_set_bio(session, this.#own, write);
   }
 
-  /** @param at an address */
-  take(at: number, length: number): void {
-    this.#ssl.BIO_write(this.#bio, at, length);
-    if (length <= KEPT_BYTES) return;
-    this.#used = true;
-    watch(this);
+  /** @param at an address. What is there is not to change until `settle` is called. */
+  lend(at: Pointer, length: number): void {
+    if (length <= LITTLE_BYTES) {
+      this.copy(at, length);
+      return;
+    }
+    const ssl = this.#ssl;
+    const bio = ssl.BIO_new_mem_buf(at, length);
+    ssl.BIO_ctrl(bio, BIO_C_SET_BUF_MEM_EOF_RETURN, RETRY, NULL);
+    ssl.SSL_set0_rbio(this.#session, bio);
+    this.#lent = { bio, end: at + length };
   }
 
-  takeBytes(bytes: Uint8Array): void {
-    this.#ssl.BIO_write_bytes(this.#bio, bytes, bytes.length);
+  copy(at: Pointer, length: number): void {
+    this.settle();
+    this.#keep(at, length);
+  }
+
+  copyBytes(bytes: Uint8Array): void {
+    this.#ssl.BIO_write_bytes(this.#own, bytes, bytes.length);
+    if (bytes.length > LITTLE_BYTES) this.#isLarge = true;
+  }
+
+  /** Whether of what is lent something has not been taken in. */
+  get lendsMore(): boolean {
+    return this.#lent !== undefined && this.#ssl.BIO_ctrl_pending(this.#lent.bio) > 0;
+  }
+
+  /** Nothing is lent any more: of what was not taken in there is a copy. */
+  settle(): void {
+    if (this.#lent !== undefined) {
+      const { bio, end } = this.#lent;
+      const left = this.#ssl.BIO_ctrl_pending(bio);
+      if (left > 0) this.#keep(end - left, left);
+      this.#lent = undefined;
+      this.#useOwn();
+    } else if (this.#isLarge && this.#ssl.BIO_ctrl_pending(this.#own) === 0) {
+      // A BIO keeps the room of the most that it has held.
+      this.#isLarge = false;
+      this.#ssl.BIO_free(this.#own);
+      this.#own = this.#ssl.BIO_new(this.#ssl.BIO_s_mem());
+      this.#useOwn();
+    }
   }
 
   /** The session is about to be freed, and this with it. */
   gone(): void {
-    grown.delete(this);
+    this.#ssl.BIO_free(this.#own);
   }
 
-  /** Whether there is nothing more to give back. */
-  sweep(): boolean {
-    const isQuiet = !this.#used;
-    this.#used = false;
-    if (!isQuiet || this.#ssl.BIO_ctrl_pending(this.#bio) > 0) return false;
-    this.#bio = this.#ssl.BIO_new(this.#ssl.BIO_s_mem());
-    this.#ssl.SSL_set0_rbio(this.#session, this.#bio);
-    return true;
+  #keep(at: Pointer, length: number): void {
+    this.#ssl.BIO_write(this.#own, at, length);
+    if (length > LITTLE_BYTES) this.#isLarge = true;
   }
-}
 
-/** Those of this thread that have room to give back. */
-const grown = new Set<Incoming>();
-let isSweeping = false;
-
-function watch(incoming: Incoming): void {
-  grown.add(incoming);
-  if (!isSweeping) sweepLater();
-}
-
-function sweepLater(): void {
-  isSweeping = true;
-  setTimeout(() => {
-    isSweeping = false;
-    for (const incoming of grown) if (incoming.sweep()) grown.delete(incoming);
-    if (grown.size > 0) sweepLater();
-  }, SWEEP_MS).unref();
+  #useOwn(): void {
+    this.#ssl.BIO_up_ref(this.#own);
+    this.#ssl.SSL_set0_rbio(this.#session, this.#own);
+  }
 }

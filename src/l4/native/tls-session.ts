@@ -57,6 +57,8 @@ export class TlsSession implements HandshakeCallbacks {
   /** The first that came, of a handshake that may turn out to be none. */
   #first: Uint8Array;
   #notified = false;
+  /** What is broken behind that which was received last, in OpenSSL's words. */
+  #brokenBehind: string | undefined;
   /** The session that was shown to the server. */
   #offered: KnownSession | undefined;
   /** Where the session that the server gives is kept, if it is wanted. */
@@ -93,7 +95,7 @@ export class TlsSession implements HandshakeCallbacks {
       ssl.SSL_ctrl_text(this.#pointer, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_HOST_NAME, serverName);
     }
     this.#first = Uint8Array.from(alreadyRead.subarray(0, FIRST_BYTES));
-    if (alreadyRead.length > 0) this.#incoming.takeBytes(alreadyRead);
+    if (alreadyRead.length > 0) this.#incoming.copyBytes(alreadyRead);
   }
 
   /** The kernel has told of something. */
@@ -104,6 +106,12 @@ export class TlsSession implements HandshakeCallbacks {
 
   /** Drives the handshake on as far as it goes now. */
   shakeHands(): Progress {
+    const progress = this.#shakeHands();
+    this.#incoming.settle();
+    return progress;
+  }
+
+  #shakeHands(): Progress {
     const ssl = this.#ssl;
     for (;;) {
       ssl.ERR_clear_error();
@@ -126,7 +134,8 @@ export class TlsSession implements HandshakeCallbacks {
         this.reason = lastError(ssl);
         return 'failed';
       }
-      const got = this.#pull();
+      // Copied: who is asked in the middle of a handshake may drive another one on, which reads to the same place.
+      const got = this.#pull('copy');
       if (got === -EAGAIN) return 'waiting';
       if (got === 0) return 'closed';
       if (got < 0) {
@@ -153,29 +162,59 @@ export class TlsSession implements HandshakeCallbacks {
 
   /** Plain bytes into the kernel's `received`; 0 at the peer's close_notify. An end without one is an error. */
   receive(): number {
-    const ssl = this.#ssl;
     if (this.#pointer === NULL) return -EPIPE;
+    if (this.#brokenBehind !== undefined) return this.#broken(this.#brokenBehind);
+    const got = this.#receive();
+    this.#incoming.settle();
+    return got;
+  }
+
+  #receive(): number {
+    const ssl = this.#ssl;
     for (;;) {
       // What somebody else's failure left behind would be taken for ours.
       ssl.ERR_clear_error();
       const got = ssl.SSL_read(this.#pointer, this.#receivedAt, this.#kernel.received.length);
       if (got > 0) {
         if (this.#sessionKey !== undefined) this.#keepSession(this.#sessionKey);
-        return got;
+        return this.#openRest(got);
       }
       const error = ssl.SSL_get_error(this.#pointer, got);
       if (error === SSL_ERROR_ZERO_RETURN) return 0;
       if (error !== SSL_ERROR_WANT_READ) return this.#broken(lastError(ssl));
-      const pulled = this.#pull();
+      const pulled = this.#pull('lend');
       if (pulled === 0) return this.#broken(CUT_SHORT);
       if (pulled < 0) return pulled;
     }
   }
 
+  /** The records behind the first one, all at once: for the sake of one write in place of several. */
+  #openRest(first: number): number {
+    const ssl = this.#ssl;
+    const room = this.#kernel.received.length;
+    let got = first;
+    while (got < room && this.#incoming.lendsMore) {
+      const more = ssl.SSL_read(this.#pointer, this.#receivedAt + got, room - got);
+      if (more > 0) {
+        got += more;
+        continue;
+      }
+      const error = ssl.SSL_get_error(this.#pointer, more);
+      if (error !== SSL_ERROR_WANT_READ && error !== SSL_ERROR_ZERO_RETURN) this.#brokenBehind = lastError(ssl);
+      break;
+    }
+    return got;
+  }
+
   /** Sends the kernel's `received` up to `length`. What it answers with -EAGAIN is to be sent again from its first byte. */
   sendReceived(length: number): number {
     if (this.#pointer === NULL) return -EPIPE;
-    return this.#sent(this.#ssl.SSL_write(this.#pointer, this.#receivedAt, length));
+    // A record at a time.
+    for (let sent = 0; ; ) {
+      const result = this.#sent(this.#ssl.SSL_write(this.#pointer, this.#receivedAt + sent, length - sent));
+      if (result > 0) sent += result;
+      if (result <= 0 || sent === length) return sent > 0 ? sent : result;
+    }
   }
 
   send(bytes: Uint8Array): number {
@@ -327,7 +366,7 @@ export class TlsSession implements HandshakeCallbacks {
   }
 
   /** Reads of the socket once, for OpenSSL. */
-  #pull(): number {
+  #pull(how: 'copy' | 'lend'): number {
     if (this.#rawEnded) return 0;
     if (!this.#readable) return -EAGAIN;
     const { sealed } = this.#kernel;
@@ -335,7 +374,7 @@ export class TlsSession implements HandshakeCallbacks {
     if (got > 0) {
       if (got < sealed.length && !this.#readToEnd) this.#readable = false;
       if (this.#first.length === 0) this.#first = Uint8Array.from(sealed.subarray(0, FIRST_BYTES));
-      this.#incoming.take(this.#sealedAt, got);
+      this.#incoming[how](this.#sealedAt, got);
     } else if (got === 0) this.#rawEnded = true;
     else if (got === -EAGAIN) this.#readable = false;
     return got;

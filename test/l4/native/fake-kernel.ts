@@ -55,6 +55,7 @@ export interface FakeKernelOptions {
 
 export class FakeKernel implements Kernel {
   readonly received = new Uint8Array(COPY_BYTES);
+  readonly copyBytes = COPY_BYTES;
   readonly sealed = new Uint8Array(COPY_BYTES);
   readonly loopFd = 3;
   readonly listenerFd = 4;
@@ -102,8 +103,8 @@ export class FakeKernel implements Kernel {
     this.listener.wake(IN);
   }
 
-  receive(fd: number): number {
-    const got = this.#move(fd, (socket) => socket.receive(COPY_BYTES));
+  receive(fd: number, most = COPY_BYTES): number {
+    const got = this.#move(fd, (socket) => socket.receive(most));
     if (typeof got === 'number') return got;
     this.received.set(got);
     return got.length;
