@@ -135,6 +135,58 @@ describe('dns source', () => {
     expect(watched.askedAt.slice(-2).map((at) => (at - 60_000) / 1000)).toEqual([180, 182]);
   });
 
+  it('tells at once that the name has no address any more, and looks every few seconds whether it has again', async () => {
+    const watched = new Watched();
+    await watched.watch();
+    watched.reply = 'ENODATA';
+    await watched.clock.advanceAsync(60_000);
+    expect(watched.last).toEqual({ kind: 'endpoints', endpoints: [], why: 'the name has no address' });
+    await watched.clock.advanceAsync(10_000);
+    expect(watched.askedAt).toEqual([0, 60_000, 65_000, 70_000]);
+    watched.reply = { addresses: ['10.0.0.1'], ttl: 60 };
+    await watched.clock.advanceAsync(5000);
+    expect(watched.last).toEqual(endpoints('10.0.0.1'));
+  });
+
+  it('may begin with no address, which is an answer', async () => {
+    const watched = new Watched();
+    watched.reply = 'ENODATA';
+    await watched.watch();
+    expect(watched.snapshots).toEqual([{ kind: 'endpoints', endpoints: [], why: 'the name has no address' }]);
+  });
+
+  it('keeps the endpoints of a name that vanishes for half a minute, and no longer', async () => {
+    const watched = new Watched();
+    await watched.watch();
+    watched.reply = 'ENOTFOUND';
+    // Asked after 0, 2, 6, 14 and 30 s.
+    await watched.clock.advanceAsync(60_000 + 29_999);
+    expect(watched.snapshots.map(({ kind }) => kind)).toEqual(['endpoints', ...Array(4).fill('failed')]);
+    await watched.clock.advanceAsync(1);
+    expect(watched.last).toEqual({ kind: 'endpoints', endpoints: [], why: 'there has been no such name for 30s' });
+    watched.reply = { addresses: ['10.0.0.1'], ttl: 60 };
+    await watched.clock.advanceAsync(5000);
+    expect(watched.last).toEqual(endpoints('10.0.0.1'));
+  });
+
+  it('keeps them as long as nobody can tell whether the name has vanished', async () => {
+    const watched = new Watched();
+    await watched.watch();
+    for (let minute = 0; minute < 10; minute += 1) {
+      watched.reply = minute % 2 === 0 ? 'ENOTFOUND' : servfail;
+      await watched.clock.advanceAsync(30_000);
+    }
+    expect(watched.snapshots.filter(({ kind }) => kind === 'endpoints').length).toBe(1);
+  });
+
+  it('never takes a name that was never found for one without endpoints', async () => {
+    const watched = new Watched();
+    watched.reply = 'ENOTFOUND';
+    await watched.watch();
+    await watched.clock.advanceAsync(600_000);
+    expect(new Set(watched.snapshots.map(({ kind }) => kind))).toEqual(new Set(['failed']));
+  });
+
   it('does not retry in step with others', async () => {
     const watched = new Watched();
     watched.reply = servfail;

@@ -9,12 +9,12 @@ const ttls = { minTtl: 1000, maxTtl: 300_000, fallbackTtl: 30_000 };
 
 describe('lookups by a name server', () => {
   let server: DnsServer;
-  const replies: Record<QueryType, DnsReply> = { A: 'nxdomain', AAAA: 'nxdomain' };
+  const replies: Record<Exclude<QueryType, 'SRV'>, DnsReply> = { A: 'nxdomain', AAAA: 'nxdomain' };
   afterEach(() => server.close());
 
-  async function start(given: Record<QueryType, DnsReply>): Promise<DnsServer> {
+  async function start(given: typeof replies): Promise<DnsServer> {
     Object.assign(replies, given);
-    server = await startDnsServer((type) => replies[type]);
+    server = await startDnsServer((type) => (type === 'SRV' ? 'silent' : replies[type]));
     return server;
   }
 
@@ -45,6 +45,7 @@ describe('lookups by a name server', () => {
   it.each([
     ['nxdomain', 'ENOTFOUND'],
     ['servfail', 'ESERVFAIL'],
+    ['refused', 'EREFUSED'],
     [{ addresses: [], ttl: 0 }, 'ENODATA'],
   ] as const)('%j is %s', async (reply, code) => {
     const { address } = await start({ A: reply, AAAA: reply });
