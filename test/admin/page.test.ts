@@ -93,6 +93,25 @@ test('it shows listeners, services, latency and connections, with where and why'
   );
 });
 
+test('an endpoint is shown with what there is to know of it, and an upstream without endpoints with why', async () => {
+  const proxy = new FakeProxy();
+  const listed = {
+    id: 'a',
+    addresses: ['10.0.0.1:80'],
+    weight: 0,
+    zone: 'eu-1',
+    priority: 2,
+    metadata: { rack: 'r7' },
+  };
+  const empty = { upstream: 'file:/run/b', endpoints: 0, resolveFailures: 0, empty: 'the file lists none' };
+  proxy.status = statusOf({ services: [{ name: 'web', endpoints: [listed], upstreams: [empty] }] });
+  const page = show(proxy);
+  await drawn(page);
+  const text = page.at('services').textContent;
+  expect(text).toContain('weight 0: no new connections · zone eu-1 · priority 2 · rack=r7');
+  expect(text).toMatch(/file:\/run\/b.*no endpoints: the file lists none/);
+});
+
 test('names from outside are text and nothing else', async () => {
   const proxy = new FakeProxy();
   proxy.status = statusOf({
@@ -101,7 +120,7 @@ test('names from outside are text and nothing else', async () => {
     services: [
       {
         name: HOSTILE,
-        endpoints: [{ id: HOSTILE, addresses: [HOSTILE, 'other'] }],
+        endpoints: [{ id: HOSTILE, addresses: [HOSTILE, 'other'], zone: HOSTILE, metadata: { [HOSTILE]: HOSTILE } }],
         upstreams: [{ endpoints: 1, upstream: HOSTILE, resolveFailures: 1, error: HOSTILE }],
       },
     ],

@@ -73,6 +73,11 @@ test.each<[string, Parts, RegExp]>([
     /"originate" needs serverName/,
   ],
   [
+    'originated to SRV records, by no name',
+    { service: { tlsDial: 'originate' }, upstreams: ['srv://_a._tcp.example'] },
+    /"originate" needs serverName/,
+  ],
+  [
     'an authority and files',
     { identity: { ...FILES, ca: { addresses: ['127.0.0.1:8443'] } } },
     /identity\.ca: gives this proxy its certificate, key, bundle and what is revoked: leave out the files/,

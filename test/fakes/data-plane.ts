@@ -36,6 +36,7 @@ export class TestPlane implements Observer {
   readonly plane: DataPlane;
   readonly #waiting = new Set<() => void>();
   #routes: readonly Route[] = [];
+  #update: (endpoints: readonly Endpoint[]) => void = () => {};
   #limits: DataPlaneLimits = {
     maxConnections: undefined,
     maxMemory: Number.POSITIVE_INFINITY,
@@ -52,13 +53,18 @@ export class TestPlane implements Observer {
     const settings = config.services['web'];
     const listener = config.listeners['web'];
     if (!settings || !listener) throw new Error('unreachable: both were just written');
-    const endpoints: Endpoint[] = upstreams.map((address) => ({ id: formatAddress(address), addresses: [address] }));
     const slots = new EndpointSlots(1);
-    const placed = { name: 'web', settings, endpoints: slots.place(endpoints, 0), cells: slots.cells };
+    const placed = { name: 'web', settings, endpoints: slots.place(toEndpoints(upstreams), 0), cells: slots.cells };
     const service = new Service(placed, { thread: 0, zone: undefined });
     test.#routes = [{ name: 'web', settings: listener, service }];
+    test.#update = (endpoints) => service.update(slots.place(endpoints, 0), slots.cells);
     await test.limit(test.#limits);
     return test;
+  }
+
+  /** Other endpoints for connections from now on. */
+  update(upstreams: readonly SocketAddress[]): void {
+    this.#update(toEndpoints(upstreams));
   }
 
   /** Puts other limits in force. */
@@ -140,6 +146,10 @@ export class TestPlane implements Observer {
     for (const resolve of this.#waiting) resolve();
     this.#waiting.clear();
   }
+}
+
+function toEndpoints(upstreams: readonly SocketAddress[]): Endpoint[] {
+  return upstreams.map((address) => ({ id: formatAddress(address), addresses: [address] }));
 }
 
 /** An endpoint that is never heard of: the dial ends only by being given up. */

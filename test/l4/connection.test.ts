@@ -116,6 +116,38 @@ describe('the life of a connection', () => {
     expect(plane.attempts.length).toBe(3);
   });
 
+  it('does not try an endpoint that was removed while another was tried', async () => {
+    const live = await server((socket) => socket.end('live'));
+    const removed: SocketAddress = { kind: 'ip', host: '127.0.0.1', port: 2 };
+    const plane: TestPlane = await start([NOBODY, removed], {
+      dial: (address, ...rest) => {
+        plane.update([live.address]);
+        return streamsTransport.dial(address, ...rest);
+      },
+    });
+    expect((await readAll((await client(plane)).end())).bytes.toString()).toBe('live');
+    const { attempts } = await plane.record();
+    expect(attempts.map(({ endpoint }) => endpoint)).toEqual(['127.0.0.1:1', `127.0.0.1:${live.address.port}`]);
+  });
+
+  it.each(['drain', 'reset'] as const)(
+    'to an endpoint that is removed while it is connected to does as the service says: %s',
+    async (onEndpointRemoved) => {
+      const [one, other] = [await server((socket) => socket.end('one')), await server()];
+      const plane: TestPlane = await start([one.address], {
+        service: { onEndpointRemoved },
+        dial: (address, ...rest) => {
+          plane.update([other.address]);
+          return streamsTransport.dial(address, ...rest);
+        },
+      });
+      const { bytes, end } = await readAll((await client(plane)).end());
+      const drains = onEndpointRemoved === 'drain';
+      expect([bytes.toString(), end]).toEqual(drains ? ['one', 'end'] : ['', 'reset']);
+      expect((await plane.record()).ending).toBe(drains ? 'completed' : 'endpoint-removed');
+    },
+  );
+
   it('resets the client where the service has no endpoint', async () => {
     const plane = await start([]);
     expect((await readAll(await client(plane))).end).toBe('reset');
