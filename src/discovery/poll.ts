@@ -32,8 +32,8 @@ const EMPTY_TTL_MS = 5000;
 
 /**
  * How long a name may be said not to exist before its endpoints go, as HAProxy has it (`hold nx 30s`): a name server
- * that has loaded only half of its zone, or the one of another network, says so of names that are there again a moment
- * later. A name that exists without such records (NODATA) loses its endpoints at once: somebody took them out of it.
+ * that has loaded only half of its zone, or is cut off from it (envoy #2691), says so of names that are there again a
+ * moment later. A name that exists without such records (NODATA) loses its endpoints at once: somebody took them out of it.
  */
 const NO_SUCH_NAME_MS = 30_000;
 
