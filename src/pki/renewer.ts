@@ -69,6 +69,16 @@ export function renewalAt(
   return notBefore + (notAfter - notBefore) * (RENEW_AT + (2 * random - 1) * JITTER);
 }
 
+/** The same once another issuer signs. @param dueAt when it was to be renewed until then */
+export function renewalUnderNewIssuer(
+  { notBefore, notAfter }: Pick<KeptIdentity, 'notBefore' | 'notAfter'>,
+  dueAt: number,
+  now: number,
+  random: number,
+): number {
+  return Math.min(dueAt, now + random * Math.min(SPREAD.mostMs, (notAfter - notBefore) * SPREAD.ofLife));
+}
+
 /** How long the authority is asked to keep a question, ms. */
 export function waitFor(dueAt: number, now: number): number {
   return Math.min(LONGEST_WAIT_MS, dueAt - now);
@@ -261,8 +271,7 @@ export class Renewer {
     const { kept } = this.#current;
     this.#state = { kept, bundle: trust.bundle };
     if (trust.issuer === kept.issuer) return;
-    const spread = Math.min(SPREAD.mostMs, (kept.notAfter - kept.notBefore) * SPREAD.ofLife);
-    this.#dueAt = Math.min(this.#dueAt, clock.wall() + random() * spread);
+    this.#dueAt = renewalUnderNewIssuer(kept, this.#dueAt, clock.wall(), random());
   }
 
   #waitAfter(error: unknown, failures: number, random: number): number {
