@@ -55,7 +55,7 @@ export interface Built extends Schedule {
   CaStore: new (directory: string, passphrase: undefined) => object;
   initAuthority(store: object, trustDomain: string, now: number): Promise<unknown>;
   Authority: { open(options: object): Promise<Authority> };
-  CaClient: new (addresses: readonly object[]) => Client;
+  CaClient: new (addresses: readonly { kind: 'ip'; host: string; port: number }[]) => Client;
   systemClock: object;
 }
 
