@@ -5,7 +5,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type net from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Transport } from '../../src/l4/transport.js';
+import { NativeConnection } from '../../src/l4/native/connection.js';
+import { LinuxKernel } from '../../src/l4/native/linux-kernel.js';
+import type { StreamConnection } from '../../src/l4/streams/connection.js';
+import { descriptorOf } from '../../src/l4/streams/socket.js';
+import type { Connection, Transport } from '../../src/l4/transport.js';
 import { fill, readAll, readExactly } from '../fakes/net.js';
 import { ALICE, BOB, never, OPTIONS, outcome, quiet, TlsWorld } from './tls-world.js';
 
@@ -19,6 +23,27 @@ function digest(bytes: Buffer): string {
 
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Fills what is below TLS with zeros, until the kernel takes no more of them; how many it took. */
+async function stuff(connection: Connection): Promise<number> {
+  const fd =
+    connection instanceof NativeConnection ? connection.fd : descriptorOf((connection as StreamConnection).raw);
+  const kernel = new LinuxKernel({});
+  let taken = 0;
+  for (let still = 0; still < 50; still += 1) {
+    for (let sent = 1; sent > 0; ) {
+      // The last gaps too: an alert is 24 bytes.
+      for (const size of [64 * 1024, 1]) {
+        sent = Math.max(0, kernel.send(fd ?? -1, Buffer.alloc(size)));
+        taken += sent;
+        if (sent > 0) still = 0;
+      }
+    }
+    await turns(1);
+  }
+  kernel.closePolling();
+  return taken;
 }
 
 export function describeTls(dialer: Transport, acceptor: Transport): void {
@@ -275,6 +300,32 @@ export function describeTls(dialer: Transport, acceptor: Transport): void {
         (who === 'client' ? hop.server : hop.client).end();
         expect([await hop.dialed, await hop.accepted]).toEqual([{ kind: 'completed' }, { kind: 'completed' }]);
       });
+    });
+
+    it.each(['up', 'down'] as const)('delivers an end for which there was no room when it came (%s)', async (way) => {
+      let junk = 0;
+      const hop = await world.hop(dialer, acceptor, (chunk, direction) => {
+        if (direction !== way) return [chunk];
+        const dropped = Math.min(junk, chunk.length);
+        junk -= dropped;
+        return [chunk.subarray(dropped)];
+      });
+      const [from, to] = way === 'up' ? [hop.client, hop.server] : [hop.server, hop.client];
+      const [reader, sender] =
+        way === 'up' ? [hop.wire.client, hop.connections[1]] : [hop.wire.target, hop.connections[2]];
+      for (const one of [from, to]) one.write('all');
+      await Promise.all([readExactly(from, 3), readExactly(to, 3)]);
+      reader.pause();
+      junk = await stuff(sender);
+      from.end();
+      if (sender instanceof NativeConnection) await expect.poll(() => sender.blocked).toBe(true);
+      else await turns(200);
+      expect(junk).toBeGreaterThan(0);
+      reader.resume();
+      expect(await readAll(to)).toEqual({ bytes: Buffer.alloc(0), end: 'end' });
+      expect(junk).toBe(0);
+      to.end();
+      expect([await hop.dialed, await hop.accepted]).toEqual([{ kind: 'completed' }, { kind: 'completed' }]);
     });
 
     describe('a stream that ends without close_notify', () => {

@@ -6,7 +6,7 @@ import type { Connection, RelayEnd, RelayEvents } from '../transport.js';
 import type { Engine } from './engine.js';
 import { errnoError } from './errno.js';
 import { EAGAIN, EINTR, ERR, HUP, IN, OUT, type Pipe, PRI, RDHUP } from './kernel.js';
-import type { Handler } from './reactor.js';
+import type { Handler, Unfinished } from './reactor.js';
 import { Relay } from './relay.js';
 import type { Handshake } from './tls-handshake.js';
 import type { TlsSession } from './tls-session.js';
@@ -21,7 +21,7 @@ interface Waiting {
   readonly reject: (error: MeshproxyError) => void;
 }
 
-export class NativeConnection implements Connection, Handler {
+export class NativeConnection implements Connection, Handler, Unfinished {
   /** `CLOSED` from the moment it is closed: the number may be another connection's by then. */
   fd: number;
   readonly remote: SocketAddress | undefined;
@@ -59,6 +59,8 @@ export class NativeConnection implements Connection, Handler {
   sent = 0;
   readonly #engine: Engine;
   #waiting: Waiting | undefined;
+  /** A `peek` lets others have their turn. */
+  #waitsForTurn = false;
 
   /** Takes over a connected socket, which the caller has made the reactor watch or is about to. */
   constructor(engine: Engine, fd: number, remote: SocketAddress | undefined) {
@@ -135,6 +137,7 @@ export class NativeConnection implements Connection, Handler {
   }
 
   onEvents(mask: number): void {
+    if ((mask & OUT) !== 0) this.tls?.flush();
     this.tls?.noteArrival(mask);
     if (this.relaying !== undefined) return void this.relaying.onEvents(this, mask);
     if (this.securing !== undefined) return void this.securing.onEvents(mask);
@@ -148,6 +151,11 @@ export class NativeConnection implements Connection, Handler {
 
   fail(): void {
     this.reset();
+  }
+
+  goOn(): void {
+    this.#waitsForTurn = false;
+    this.#readForPeek();
   }
 
   /** The kernel does again. */
@@ -251,11 +259,18 @@ export class NativeConnection implements Connection, Handler {
       } else if (got !== -EINTR) {
         return void this.#failed('read', -got);
       }
+      if (this.tls?.costly) return void this.#takeTurns();
     }
     if (this.held.length < waiting.atLeast && !this.ended) return;
     this.#waiting = undefined;
     reactor.callingOut();
     waiting.resolve(this.held);
+  }
+
+  #takeTurns(): void {
+    if (this.#waitsForTurn) return;
+    this.#waitsForTurn = true;
+    this.#engine.reactor.later(this);
   }
 
   #flush(): void {

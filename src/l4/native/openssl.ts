@@ -77,11 +77,12 @@ export interface OpenSsl {
   BIO_write(bio: Pointer, bytes: Pointer, length: number): number;
   /** As `BIO_write`, of any memory. */
   BIO_write_bytes(bio: Pointer, bytes: Uint8Array, length: number): number;
-  /** How many bytes are in it. */
+  BIO_read_bytes(bio: Pointer, target: Uint8Array, length: number): number;
   /** Of memory that stays where it is, and is not copied. */
   BIO_new_mem_buf(bytes: Pointer, length: number): Pointer;
   BIO_ctrl(bio: Pointer, command: number, value: number, pointer: Pointer): number;
   BIO_up_ref(bio: Pointer): number;
+  /** How many bytes are in it. */
   BIO_ctrl_pending(bio: Pointer): number;
   BIO_free(bio: Pointer): number;
   PEM_read_bio_X509(bio: Pointer, target: Pointer, callback: Pointer, argument: Pointer): Pointer;
@@ -90,6 +91,8 @@ export interface OpenSsl {
   SSL_free(ssl: Pointer): void;
   /** Takes `read` over, and frees the one before. */
   SSL_set0_rbio(ssl: Pointer, read: Pointer): void;
+  /** The same with `write`. */
+  SSL_set0_wbio(ssl: Pointer, write: Pointer): void;
   SSL_set_bio(ssl: Pointer, read: Pointer, write: Pointer): void;
   SSL_set_accept_state(ssl: Pointer): void;
   SSL_set_connect_state(ssl: Pointer): void;
@@ -235,6 +238,7 @@ function load(): OpenSsl {
     BIO_new_socket: f('uintptr_t BIO_new_socket(int, int)'),
     BIO_write: f('int BIO_write(uintptr_t, uintptr_t, int)'),
     BIO_write_bytes: f('int BIO_write(uintptr_t, void *, int)'),
+    BIO_read_bytes: f('int BIO_read(uintptr_t, _Out_ void *, int)'),
     BIO_new_mem_buf: f('uintptr_t BIO_new_mem_buf(uintptr_t, int)'),
     BIO_ctrl: f('long BIO_ctrl(uintptr_t, int, long, uintptr_t)'),
     BIO_up_ref: f('int BIO_up_ref(uintptr_t)'),
@@ -245,6 +249,7 @@ function load(): OpenSsl {
     SSL_new: f('uintptr_t SSL_new(uintptr_t)'),
     SSL_free: f('void SSL_free(uintptr_t)'),
     SSL_set0_rbio: f('void SSL_set0_rbio(uintptr_t, uintptr_t)'),
+    SSL_set0_wbio: f('void SSL_set0_wbio(uintptr_t, uintptr_t)'),
     SSL_set_bio: f('void SSL_set_bio(uintptr_t, uintptr_t, uintptr_t)'),
     SSL_set_accept_state: f('void SSL_set_accept_state(uintptr_t)'),
     SSL_set_connect_state: f('void SSL_set_connect_state(uintptr_t)'),

@@ -131,6 +131,7 @@ export class Relay implements Unfinished {
       if (reads === READS_PER_TURN) return void this.#takeTurns();
       const going = from.streams ? this.#splice(from, to) : this.#copy(from, to);
       if (!going) return;
+      if (from.tls?.costly) return void this.#takeTurns();
     }
     if (from.ended) this.#passOnEnd(from, to);
   }

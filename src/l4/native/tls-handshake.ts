@@ -7,6 +7,7 @@ import type { NativeConnection } from './connection.js';
 import type { Engine } from './engine.js';
 import { errnoError } from './errno.js';
 import { ERR, OUT } from './kernel.js';
+import type { Unfinished } from './reactor.js';
 import type { TlsContext } from './tls-context.js';
 import { TlsSession } from './tls-session.js';
 
@@ -22,7 +23,7 @@ export function shakeHands(
   });
 }
 
-export class Handshake {
+export class Handshake implements Unfinished {
   readonly #engine: Engine;
   readonly #connection: NativeConnection;
   readonly #context: TlsContext;
@@ -33,6 +34,8 @@ export class Handshake {
   #over = false;
   /** OpenSSL is at work, and may ask whoever judges the peer; what that ends is ended when it has returned. */
   #driving = false;
+  /** It has used up its reads of this turn. */
+  #waitsForTurn = false;
   #failure: MeshproxyError | undefined;
 
   constructor(
@@ -63,7 +66,7 @@ export class Handshake {
     this.#signal.addEventListener('abort', this.#onAbort, { once: true });
     connection.securing = this;
     connection.consume(connection.held.length);
-    this.#goOn();
+    this.#drive();
   }
 
   onEvents(mask: number): void {
@@ -71,10 +74,19 @@ export class Handshake {
     if (this.#connection.closed) return void this.gone();
     this.#session.noteArrival(mask);
     // Also where the socket is broken: what came before that may be the alert that says why.
-    this.#goOn();
+    this.#drive();
     if ((mask & ERR) === 0 || this.#over) return;
     const errno = this.#engine.kernel.pendingError(this.#connection.fd);
     this.#fail(disconnected(errnoError('read', errno)));
+  }
+
+  goOn(): void {
+    this.#waitsForTurn = false;
+    if (!this.#over) this.#drive();
+  }
+
+  fail(): void {
+    this.gone();
   }
 
   /** The connection was closed by its owner. */
@@ -84,7 +96,7 @@ export class Handshake {
 
   readonly #onAbort = (): void => this.#fail(aborted(this.#signal));
 
-  #goOn(): void {
+  #drive(): void {
     // What was written before goes before.
     if (this.#connection.unsent.length > 0) return;
     const session = this.#session;
@@ -95,6 +107,8 @@ export class Handshake {
     switch (progress) {
       case 'waiting':
         return;
+      case 'unfinished':
+        return void this.#takeTurns();
       case 'done':
         return void this.#done();
       case 'closed':
@@ -103,6 +117,12 @@ export class Handshake {
         if (session.errno !== 0) return void this.#fail(disconnected(errnoError('read', session.errno)));
         return void this.#refuse(session.reason);
     }
+  }
+
+  #takeTurns(): void {
+    if (this.#waitsForTurn) return;
+    this.#waitsForTurn = true;
+    this.#engine.reactor.later(this);
   }
 
   #done(): void {

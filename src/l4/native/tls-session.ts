@@ -4,7 +4,7 @@
  */
 import type { TlsCall, TlsPeer } from '../tls.js';
 import { brokenTls, CUT_SHORT, type Verdict } from '../tls-words.js';
-import { EAGAIN, EPIPE, EPROTO, HUP, PRI, RDHUP, type Relaying } from './kernel.js';
+import { EAGAIN, EINTR, EPIPE, EPROTO, HUP, PRI, RDHUP, type Relaying } from './kernel.js';
 import { addressOf } from './libc.js';
 import {
   NULL,
@@ -18,6 +18,7 @@ import {
 import { lastError, type TlsContext } from './tls-context.js';
 import { Counterpart } from './tls-counterpart.js';
 import { Incoming } from './tls-incoming.js';
+import { Outgoing } from './tls-outgoing.js';
 
 const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
 const TLSEXT_NAMETYPE_HOST_NAME = 0;
@@ -25,8 +26,19 @@ const NOCLOSE = 0;
 /** Of what came first, kept until the handshake is over. */
 const FIRST_BYTES = 16;
 
-/** Of the parts of a handshake that go on for longer than one turn, how it stands. */
-export type Progress = 'done' | 'waiting' | 'closed' | 'failed';
+/** A record with its header and all that may be added to it (RFC 8446 section 5.2). */
+const LONGEST_RECORD = 5 + 16 * 1024 + 256;
+/** Reads of one handshake before the others have their turn: many times what one needs. */
+const READS_PER_TURN = 16;
+
+/** Behind what was received: nothing more now, the end, or an answer that the socket does not take (see the next `receive`). */
+const GOES_ON: ReadonlySet<number> = new Set([SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE, SSL_ERROR_ZERO_RETURN]);
+/** A record that the socket did not take, and more answers to KeyUpdates than anybody who reads them asks for. */
+const MOST_WAITING = 64 * 1024;
+const READS_NOTHING = 'it asks for new keys again and again, and reads nothing';
+
+/** Of the parts of a handshake that go on for longer than one turn, how it stands; `unfinished`: others first, then on without an event. */
+export type Progress = 'done' | 'waiting' | 'unfinished' | 'closed' | 'failed';
 
 export class TlsSession {
   /** Why TLS broke, in OpenSSL's words. */
@@ -41,6 +53,7 @@ export class TlsSession {
   readonly #sealedAt: number;
   #pointer: Pointer;
   readonly #incoming: Incoming;
+  readonly #outgoing: Outgoing;
   /** There may be more to read of the socket. */
   #readable = true;
   /** A short read does not mean that there is no more (`NativeConnection.readToEnd`). */
@@ -48,9 +61,11 @@ export class TlsSession {
   #rawEnded = false;
   /** The first that came, of a handshake that may turn out to be none. */
   #first: Uint8Array;
-  #notified = false;
   /** What is broken behind that which was received last, in OpenSSL's words. */
   #brokenBehind: string | undefined;
+  /** Read of the socket since `receive` was called. */
+  #pulled = 0;
+  #costly = false;
 
   /** @param alreadyRead what the peer has sent before, of its handshake */
   constructor(
@@ -69,7 +84,9 @@ export class TlsSession {
     this.#receivedAt = addressOf(kernel.received);
     this.#sealedAt = addressOf(kernel.sealed);
     this.#pointer = ssl.SSL_new(context.pointer);
-    this.#incoming = new Incoming(ssl, this.#pointer, ssl.BIO_new_socket(fd, NOCLOSE));
+    const socket = ssl.BIO_new_socket(fd, NOCLOSE);
+    this.#incoming = new Incoming(ssl, this.#pointer, socket);
+    this.#outgoing = new Outgoing(ssl, kernel, fd, this.#pointer, socket);
     if (context.setup.role === 'server') ssl.SSL_set_accept_state(this.#pointer);
     else ssl.SSL_set_connect_state(this.#pointer);
     this.#counterpart = new Counterpart(this.#pointer, context, call);
@@ -96,7 +113,8 @@ export class TlsSession {
 
   #shakeHands(): Progress {
     const ssl = this.#ssl;
-    for (;;) {
+    for (let reads = 0; ; reads += 1) {
+      if (reads === READS_PER_TURN) return 'unfinished';
       ssl.ERR_clear_error();
       const { asked } = ssl;
       ssl.asked = this.#counterpart;
@@ -142,13 +160,27 @@ export class TlsSession {
     return this.#counterpart.verdict;
   }
 
-  /** Plain bytes into the kernel's `received`; 0 at the peer's close_notify. An end without one is an error. */
+  /**
+   * Plain bytes into the kernel's `received`; 0 at the peer's close_notify. An end without one is an error. -EINTR: so far
+   * nothing came but what is TLS's own, and others are to have their turn.
+   */
   receive(): number {
     if (this.#pointer === NULL) return -EPIPE;
     if (this.#brokenBehind !== undefined) return this.#broken(this.#brokenBehind);
+    if (this.#outgoing.waiting > MOST_WAITING) return this.#broken(READS_NOTHING);
+    this.#pulled = 0;
     const got = this.#receive();
     this.#incoming.settle();
+    this.#costly = this.#pulled - Math.max(got, 0) > LONGEST_RECORD;
     return got;
+  }
+
+  /**
+   * What was received last took far more records than it has bytes: others are to have their turn. A peer that does nothing
+   * but change its keys takes a thread tens of milliseconds for each 64 KiB, and may send any number of them.
+   */
+  get costly(): boolean {
+    return this.#costly;
   }
 
   #receive(): number {
@@ -163,10 +195,17 @@ export class TlsSession {
       }
       const error = ssl.SSL_get_error(this.#pointer, got);
       if (error === SSL_ERROR_ZERO_RETURN) return 0;
+      if (error === SSL_ERROR_WANT_WRITE) {
+        // An answer of its own, to a KeyUpdate.
+        this.#outgoing.keep();
+        continue;
+      }
       if (error !== SSL_ERROR_WANT_READ) return this.#broken(lastError(ssl));
+      if (this.#pulled > LONGEST_RECORD) return -EINTR;
       const pulled = this.#pull('lend');
       if (pulled === 0) return this.#broken(CUT_SHORT);
       if (pulled < 0) return pulled;
+      this.#pulled += pulled;
     }
   }
 
@@ -182,7 +221,7 @@ export class TlsSession {
         continue;
       }
       const error = ssl.SSL_get_error(this.#pointer, more);
-      if (error !== SSL_ERROR_WANT_READ && error !== SSL_ERROR_ZERO_RETURN) this.#brokenBehind = lastError(ssl);
+      if (!GOES_ON.has(error)) this.#brokenBehind = lastError(ssl);
       break;
     }
     return got;
@@ -190,32 +229,23 @@ export class TlsSession {
 
   /** Sends the kernel's `received` up to `length`. What it answers with -EAGAIN is to be sent again from its first byte. */
   sendReceived(length: number): number {
-    if (this.#pointer === NULL) return -EPIPE;
-    // A record at a time.
-    for (let sent = 0; ; ) {
-      const result = this.#sent(this.#ssl.SSL_write(this.#pointer, this.#receivedAt + sent, length - sent));
-      if (result > 0) sent += result;
-      if (result <= 0 || sent === length) return sent > 0 ? sent : result;
-    }
+    return this.#pointer === NULL ? -EPIPE : this.#outgoing.send(this.#receivedAt, length);
   }
 
   send(bytes: Uint8Array): number {
-    if (this.#pointer === NULL) return -EPIPE;
-    return this.#sent(this.#ssl.SSL_write_bytes(this.#pointer, bytes, bytes.length));
+    return this.#pointer === NULL ? -EPIPE : this.#outgoing.sendBytes(bytes);
+  }
+
+  /** The socket takes more: what it did not take before, though `send` did, is sent. */
+  flush(): void {
+    if (this.#pointer !== NULL) this.#outgoing.flush();
   }
 
   /** Sends close_notify, and the end of the stream behind it. -EAGAIN: to be called again. */
   endWrite(): number {
     if (this.#pointer === NULL) return -EPIPE;
-    if (!this.#notified) {
-      const result = this.#ssl.SSL_shutdown(this.#pointer);
-      if (result < 0) {
-        if (this.#ssl.SSL_get_error(this.#pointer, result) === SSL_ERROR_WANT_WRITE) return -EAGAIN;
-        return this.#broken(lastError(this.#ssl));
-      }
-      this.#notified = true;
-    }
-    return this.#kernel.shutdownWrite(this.#fd);
+    const result = this.#outgoing.end();
+    return result < 0 ? result : this.#kernel.shutdownWrite(this.#fd);
   }
 
   /** What is to be said of a failure, where TLS itself has one. */
@@ -232,6 +262,7 @@ export class TlsSession {
   free(): void {
     if (this.#pointer === NULL) return;
     this.#incoming.gone();
+    this.#outgoing.gone();
     this.#ssl.SSL_free(this.#pointer);
     this.#pointer = NULL;
   }
@@ -249,15 +280,6 @@ export class TlsSession {
     } else if (got === 0) this.#rawEnded = true;
     else if (got === -EAGAIN) this.#readable = false;
     return got;
-  }
-
-  #sent(result: number): number {
-    if (result > 0) return result;
-    const error = this.#ssl.SSL_get_error(this.#pointer, result);
-    if (error === SSL_ERROR_WANT_WRITE || error === SSL_ERROR_WANT_READ) return -EAGAIN;
-    this.#ssl.ERR_clear_error();
-    // The socket's own error follows by an event; where it does not, this is it.
-    return -EPIPE;
   }
 
   #broken(reason: string): number {
