@@ -2,7 +2,7 @@
 import { type IncomingMessage, request } from 'node:http';
 import { Option } from 'commander';
 import type { z } from 'zod';
-import { DEFAULTS } from '../config/schema.js';
+import { DEFAULTS } from '../config/defaults.js';
 import { type Address, formatAddress, parseAddress } from '../core/address.js';
 import { describeError, errnoOf, MeshproxyError } from '../core/errors.js';
 import { unixPath } from '../core/unix-socket.js';

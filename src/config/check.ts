@@ -6,11 +6,12 @@ import { isIPv4 } from 'node:net';
 import { type Address, formatAddress, isLoopback, parseAddress } from '../core/address.js';
 import { formatDuration } from '../core/units.js';
 import { checkTls } from './check-tls.js';
+import { DEFAULTS } from './defaults.js';
 import type { Path } from './json-schema.js';
 import { nearest } from './nearest.js';
 import { asRecord, type PlainRecord } from './plain.js';
 import type { Problem } from './problems.js';
-import { DEFAULTS, type ParsedInput } from './schema.js';
+import type { ParsedInput } from './schema.js';
 import { show } from './show.js';
 import { parseUpstream } from './upstream.js';
 

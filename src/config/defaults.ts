@@ -1,0 +1,49 @@
+/** Why each default is what it is; the values themselves are below, in the schema's own terms. */
+export const DEFAULTS = {
+  /** Twice a slow cross-continent handshake with one lost SYN (1 s until Linux sends it again). */
+  connectTimeout: '2s',
+  /** As ztunnel has it for one attempt; here for all attempts of one connection together. */
+  connectDeadline: '10s',
+  /** Enough to get past a rack that is gone; a bound, so that one connection cannot try a thousand endpoints. */
+  connectAttempts: 8,
+  /** RFC 8305 section 8: the recommended Connection Attempt Delay. */
+  raceDelay: '250ms',
+  /** As tower, linkerd2 and Finagle have it. */
+  ewmaDecay: '10s',
+  /** As linkerd2 has it: a little more than a good endpoint of the same region takes. */
+  ewmaInitial: '30ms',
+  /** Off, as in Envoy and HAProxy: most programs are as fast in their first second as later. */
+  slowStart: 'off',
+  /** As Envoy has it. */
+  panicThreshold: '50%',
+  /** As Envoy has it. */
+  ejectAfter: 5,
+  ejectTime: '30s',
+  ejectMaxTime: '5m',
+  /** Envoy's 10 % leaves two of three dead ones in a fleet of ten to be found out by each connection anew. */
+  ejectMaxShare: '50%',
+  /** None: databases keep connections idle for hours (Istio's default of one hour breaks their pools). */
+  idleTimeout: 'off',
+  /** As long as a person might wait for the answer to a finished request; bytes that move start it again. */
+  halfCloseTimeout: '5m',
+  /** Finds a dead peer in about a minute, and stays under the 350 s at which cloud load balancers forget a flow. */
+  keepalive: '60s',
+  /** A load balancer sends the header at once; this is for one lost packet and its retransmission, twice over. */
+  proxyProtocolTimeout: '5s',
+  /** A handshake is two round trips and a signature; this is for a client on a bad line, with packets lost. */
+  tlsHandshakeTimeout: '10s',
+  /** Longer than an authority takes to restart; whoever runs the proxy starts it again after that. */
+  joinTimeout: '30s',
+  /** As HAProxy's and Docker's users are used to; Kubernetes kills at 30 s as well. */
+  drainTimeout: '30s',
+  /** One Node read at most; the bound on bytes in flight per direction is about two of these beside the kernel's. */
+  bufferSize: '64KiB',
+  /** A TTL of 0 must not mean a query per connection. */
+  dnsMinTtl: '1s',
+  /** A name whose owner forgot its TTL of a week still moves within minutes. */
+  dnsMaxTtl: '5m',
+  /** As long as system caches (nscd, systemd-resolved) hold an answer that names no TTL. */
+  dnsFallbackTtl: '30s',
+  /** On the loopback interface: what it shows and does is for the machine's operator. */
+  admin: '127.0.0.1:9901',
+} as const;

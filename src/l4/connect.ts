@@ -1,0 +1,153 @@
+/** From a service to a connection to one of its endpoints: pick, dial, and where that fails, the next. */
+import type { Endpoint, Failure, Pick } from '../balancer/picker.js';
+import type { ServiceConfig } from '../config/schema.js';
+import { formatAddress, type SocketAddress } from '../core/address.js';
+import type { CancelSignal } from '../core/cancel.js';
+import { MeshproxyError } from '../core/errors.js';
+import { formatDuration } from '../core/units.js';
+import type { LiveConnection } from './live.js';
+import { encodeProxyHeader } from './proxy-header.js';
+import { race } from './race.js';
+import type { Service } from './service.js';
+import type { ProxyHeader } from './sniff/proxy-format.js';
+import { Stop, type Surroundings } from './surroundings.js';
+import { credentialOf } from './tls-setups.js';
+import type { Connection } from './transport.js';
+
+/** A connection to an endpoint, and the pick that is to hear how it fares. */
+export interface Connected {
+  readonly upstream: Connection;
+  readonly pick: Pick;
+}
+
+/** Picks an endpoint and dials it; where that fails, the next, within the service's bounds. No byte has been sent yet. */
+export async function connect(
+  live: LiveConnection,
+  service: Service,
+  header: ProxyHeader | undefined,
+  around: Surroundings,
+): Promise<Connected> {
+  const { clock } = around;
+  const { settings } = service;
+  const startedAt = clock.now();
+  const tried = new Set<Endpoint>();
+  live.phase = 'connecting';
+  while (live.attempts.length < settings.connectAttempts) {
+    const now = clock.now();
+    const leftMs = settings.connectDeadline - (now - startedAt);
+    // The picker of this moment: what has been removed since the last attempt is not tried.
+    const pick = leftMs > 0 ? service.picker.pick({ tried, now }) : undefined;
+    if (!pick) break;
+    const upstream = await attempt(live, service, pick, header, Math.min(settings.connectTimeout, leftMs), around);
+    if (upstream) {
+      live.connectMs = clock.now() - startedAt;
+      return { upstream, pick };
+    }
+    tried.add(pick.endpoint);
+  }
+  if (service.picker.endpoints.length === 0) throw new Stop('no-endpoint', `service ${service.name} has no endpoint`);
+  // The attempts themselves say why.
+  throw new Stop('connect-failed');
+}
+
+/** Whoever resets what is open to a removed endpoint has missed the one that was only being connected to. */
+export function requireEndpoint({ upstream = '' }: LiveConnection, { picker }: Service): void {
+  const isThere = picker.endpoints.some(({ addresses }) => addresses.some((one) => formatAddress(one) === upstream));
+  if (!isThere) throw new Stop('endpoint-removed', upstream);
+}
+
+/** One attempt at one endpoint, all of whose addresses are raced. `undefined` where the next may be tried. */
+async function attempt(
+  live: LiveConnection,
+  service: Service,
+  pick: Pick,
+  header: ProxyHeader | undefined,
+  timeoutMs: number,
+  around: Surroundings,
+): Promise<Connection | undefined> {
+  const { clock, transport, sockets, observer } = around;
+  const { endpoint, why } = pick;
+  const { settings } = service;
+  const startedAt = clock.now();
+  const controller = live.cancellable();
+  const timer = clock.after(timeoutMs, () => controller.abort());
+  const settle = (address: string, failed?: { readonly how: Failure; readonly error: string }): void => {
+    const now = clock.now();
+    const durationMs = now - startedAt;
+    const error = failed?.error;
+    const entry = { endpoint: endpoint.id, why, address, durationMs, ...(error === undefined ? {} : { error }) };
+    live.attempts.push(entry);
+    observer.attempted(service.name, entry);
+    if (failed === undefined) pick.connected(durationMs, now);
+    else pick.failed(failed.how, durationMs, now);
+  };
+  try {
+    const won = await race(
+      endpoint.addresses,
+      settings.raceDelay,
+      clock,
+      controller.signal,
+      (address, signal) => transport.dial(address, sockets, signal),
+      (late) => late.reset(),
+    );
+    const { value: upstream, address } = won;
+    greet(live, upstream, settings, header);
+    if (settings.tlsDial !== 'off') await secureUpstream(live, upstream, address, settings, around, controller.signal);
+    live.endpoint = endpoint.id;
+    live.upstream = formatAddress(address);
+    settle(live.upstream);
+    return upstream;
+  } catch (error) {
+    if (!(error instanceof MeshproxyError) || live.cutBy !== undefined || error.code === 'exhausted') pick.abandoned();
+    if (!(error instanceof MeshproxyError)) throw error;
+    if (live.cutBy !== undefined) throw new Stop(live.cutBy);
+    const addresses = endpoint.addresses.map(formatAddress).join(' and ');
+    const reason =
+      error.code === 'aborted'
+        ? `${addresses}: no answer within ${formatDuration(Math.round(timeoutMs))}`
+        : inWords(error, addresses);
+    settle(addresses, { how: failureOf(error), error: reason });
+    if (error.code === 'exhausted') {
+      around.exhausted();
+      throw new Stop('exhausted', reason);
+    }
+    return undefined;
+  } finally {
+    timer.cancel();
+  }
+}
+
+function failureOf({ code }: MeshproxyError): Failure {
+  if (code === 'aborted') return 'timeout';
+  return code === 'handshake' ? 'handshake' : 'connect';
+}
+
+/** What is said of a dial names the address already; what is said of TLS does not. */
+function inWords(error: MeshproxyError, addresses: string): string {
+  return error.code === 'connect' || error.code === 'exhausted' ? error.message : `${addresses}: ${error.message}`;
+}
+
+/** TLS with the upstream, which has to be who the service says it is. */
+async function secureUpstream(
+  live: LiveConnection,
+  upstream: Connection,
+  address: SocketAddress,
+  settings: ServiceConfig,
+  { tls, transport, isTrusted }: Surroundings,
+  signal: CancelSignal,
+): Promise<void> {
+  const how = tls.dial(settings, address);
+  if (how === undefined) return;
+  live.serverCredential = credentialOf(await transport.secure(upstream, how.setup, how.call, signal));
+  if (live.serverCredential?.id !== undefined) live.serverIdentity = live.serverCredential.id;
+  if (!isTrusted(live)) throw new MeshproxyError('aborted', 'trusted no more');
+}
+
+/** Says to the upstream who the client is, where the service asks for it. */
+function greet(live: LiveConnection, upstream: Connection, settings: ServiceConfig, header: ProxyHeader | undefined) {
+  if (settings.sendProxyProtocol === 'off') return;
+  const told = header?.command === 'proxy' && header.source !== undefined ? header : undefined;
+  const source = told ? told.source : live.downstream.remote;
+  const destination = told ? told.destination : live.downstream.local;
+  upstream.write(encodeProxyHeader(settings.sendProxyProtocol, source, destination));
+}

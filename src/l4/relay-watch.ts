@@ -1,0 +1,75 @@
+/** A connection while bytes are carried. */
+import type { Pick } from '../balancer/picker.js';
+import type { ServiceConfig } from '../config/schema.js';
+import type { Clock, Timer } from '../core/clock.js';
+import type { Ending } from '../telemetry/record.js';
+import type { Connected } from './connect.js';
+import { watchIdle } from './idle-watch.js';
+import type { LiveConnection } from './live.js';
+import type { Connection, RelayEnd, RelayEvents } from './transport.js';
+
+/**
+ * What goes on while bytes are carried: what the transport tells of it, and the timeouts that cut it. One object for
+ * each of thousands of connections that may be quiet for hours: a closure for each of these would be twice the memory.
+ */
+export class RelayWatch implements RelayEvents {
+  readonly #live: LiveConnection;
+  readonly #upstream: Connection;
+  readonly #pick: Pick;
+  readonly #settings: ServiceConfig;
+  readonly #clock: Clock;
+  readonly #startedAt: number;
+  /** When the client first asked something, where it did so before it was answered. */
+  #askedAt: number | undefined;
+  #idle: Timer | undefined;
+  #halfClosed: Timer | undefined;
+
+  constructor(live: LiveConnection, { upstream, pick }: Connected, settings: ServiceConfig, clock: Clock) {
+    this.#live = live;
+    this.#upstream = upstream;
+    this.#pick = pick;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#startedAt = clock.now();
+    this.#idle = this.#cutAfter(settings.idleTimeout, 'idle-timeout');
+  }
+
+  onFirstByte(): void {
+    this.#askedAt = this.#clock.now();
+  }
+
+  onPeerFirstByte(): void {
+    const now = this.#clock.now();
+    this.#live.firstByteMs = now - this.#startedAt;
+    // How long a client thinks before it asks says nothing of the endpoint.
+    this.#pick.answered(now - (this.#askedAt ?? this.#startedAt), now);
+  }
+
+  onHalfClose(): void {
+    this.#halfClosed = this.#cutAfter(this.#settings.halfCloseTimeout, 'half-close-timeout');
+  }
+
+  stop(end: RelayEnd): void {
+    this.#idle?.cancel();
+    this.#halfClosed?.cancel();
+    const refused = end.kind === 'reset' && end.by === 'peer' && this.#live.firstByteMs === undefined;
+    this.#pick.ended(refused ? 'reset' : 'served', this.#clock.now());
+  }
+
+  #cutAfter(timeoutMs: number, ending: Ending): Timer | undefined {
+    if (timeoutMs === 0) return undefined;
+    return watchIdle(
+      this.#clock,
+      timeoutMs,
+      () => this.#moved(),
+      () => this.#live.cut(ending),
+    );
+  }
+
+  /** What a slow reader takes out of the kernel's buffers moves too, long after it was read here. */
+  #moved(): number {
+    const client = this.#live.downstream;
+    const upstream = this.#upstream;
+    return client.bytesRead + upstream.bytesRead - client.bytesUnsent - upstream.bytesUnsent;
+  }
+}
