@@ -1,5 +1,6 @@
 /** What all threads know of a service together: counts of the service, and the statistics of its endpoints by slot. */
 import { type EndpointStats, newBlock, SLOTS_PER_BLOCK, StatsBlock } from './endpoint-stats.js';
+import { RETRY_BUDGET_WORDS, RetryBudget } from './retry-budget.js';
 
 /** Plain enough to be sent to a thread. */
 export interface ServiceCells {
@@ -9,8 +10,8 @@ export interface ServiceCells {
 }
 
 /** Places in `counts`; far apart, for the first changes with each connection. */
-const COUNT = { turns: 0, version: 16, size: 17, ejected: 18 } as const;
-const COUNTS = 32;
+const COUNT = { turns: 0, version: 16, size: 17, ejected: 18, retryBudget: 32 } as const;
+const COUNTS = COUNT.retryBudget + RETRY_BUDGET_WORDS;
 
 export function newServiceCells(): ServiceCells {
   return { counts: new Int32Array(new SharedArrayBuffer(COUNTS * Int32Array.BYTES_PER_ELEMENT)), blocks: [] };
@@ -24,6 +25,7 @@ export function withRoomFor(slots: number, { counts, blocks }: ServiceCells, thr
 
 /** One thread's view. */
 export class ServiceStats {
+  readonly retryBudget: RetryBudget;
   readonly #thread: number;
   readonly #counts: Int32Array<SharedArrayBuffer>;
   #blocks: readonly StatsBlock[] = [];
@@ -32,6 +34,7 @@ export class ServiceStats {
   constructor(cells: ServiceCells, thread: number) {
     this.#thread = thread;
     this.#counts = cells.counts;
+    this.retryBudget = new RetryBudget(cells.counts.subarray(COUNT.retryBudget));
     this.grow(cells);
   }
 

@@ -6,6 +6,10 @@ export const DEFAULTS = {
   connectDeadline: '10s',
   /** Enough to get past a rack that is gone; a bound, so that one connection cannot try a thousand endpoints. */
   connectAttempts: 8,
+  /** As Finagle, linkerd2 and Envoy have it. */
+  retryBudget: '20%',
+  /** As Envoy has it: a service with few connections can still get past a few dead endpoints. */
+  retryMinRate: 3,
   /** RFC 8305 section 8: the recommended Connection Attempt Delay. */
   raceDelay: '250ms',
   /** As tower, linkerd2 and Finagle have it. */

@@ -71,6 +71,8 @@ export const FLAGS = {
   '--connect-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'connectTimeout'] },
   '--connect-deadline': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'connectDeadline'] },
   '--connect-attempts': { value: 'number', group: 'Upstreams', path: ['defaults', 'service', 'connectAttempts'] },
+  '--retry-budget': { value: 'percentage', group: 'Upstreams', path: ['defaults', 'service', 'retryBudget'] },
+  '--retry-min-rate': { value: 'number', group: 'Upstreams', path: ['defaults', 'service', 'retryMinRate'] },
   '--race-delay': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'raceDelay'] },
   '--idle-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'idleTimeout'] },
   '--half-close-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'halfCloseTimeout'] },

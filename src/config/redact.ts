@@ -63,6 +63,7 @@ function redactService(service: ServiceConfig): ServiceInput {
     upstreams: service.upstreams.map(formatUpstream),
     connectTimeout: formatDuration(service.connectTimeout),
     connectDeadline: formatDuration(service.connectDeadline),
+    retryBudget: service.retryBudget === 'off' ? 'off' : `${service.retryBudget}%`,
     raceDelay: formatDuration(service.raceDelay),
     ewmaDecay: formatDuration(service.ewmaDecay),
     ewmaInitial: formatDuration(service.ewmaInitial),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { balanceSettings } from './balance-settings.js';
 import { DEFAULTS } from './defaults.js';
 import { count, duration, spiffeId } from './fields.js';
+import { resilienceSettings } from './resilience-settings.js';
 
 export const serviceSettings = {
   connectTimeout: duration({ min: 1 })
@@ -26,6 +27,7 @@ export const serviceSettings = {
     .describe(
       'Reset a connection of which one direction has ended and on whose other no byte has moved for this long; off for never.',
     ),
+  ...resilienceSettings,
   ...balanceSettings,
   onEndpointRemoved: z
     .enum(['drain', 'reset'])

@@ -2,6 +2,7 @@
  * Time as an argument. Nothing in meshproxy that has to be tested asks the machine what time it is: it is given a
  * `Clock`, and a test gives it one that stands still until told otherwise.
  */
+import type { CancelSignal } from './cancel.js';
 
 /** A timer that was set; `cancel` is idempotent and does nothing once it has fired. */
 export interface Timer {
@@ -34,7 +35,7 @@ export const systemClock: Clock = {
 };
 
 /** Resolves after `delayMs`, or at once when `signal` is aborted; which of them, its caller asks the signal. */
-export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+export function sleep(clock: Clock, delayMs: number, signal: CancelSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const wake = (): void => {

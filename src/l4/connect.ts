@@ -2,7 +2,9 @@
 import type { Endpoint, Failure, Pick } from '../balancer/picker.js';
 import type { ServiceConfig } from '../config/schema.js';
 import { formatAddress, type SocketAddress } from '../core/address.js';
+import { backoffMs } from '../core/backoff.js';
 import type { CancelSignal } from '../core/cancel.js';
+import { type Clock, sleep } from '../core/clock.js';
 import { MeshproxyError } from '../core/errors.js';
 import { formatDuration } from '../core/units.js';
 import type { LiveConnection } from './live.js';
@@ -32,13 +34,17 @@ export async function connect(
   const startedAt = clock.now();
   const tried = new Set<Endpoint>();
   live.phase = 'connecting';
-  while (live.attempts.length < settings.connectAttempts) {
+  service.retryBudget.connection(startedAt);
+  const leftMs = (): number => settings.connectDeadline - (clock.now() - startedAt);
+  while (live.attempts.length < settings.connectAttempts && leftMs() > 0 && hasUntried(service, tried)) {
+    if (tried.size > 1) await backOff(live, tried.size - 1, leftMs(), clock);
     const now = clock.now();
-    const leftMs = settings.connectDeadline - (now - startedAt);
+    if (leftMs() <= 0) break;
+    if (tried.size > 0 && !mayRetry(service, now)) throw new Stop('connect-failed', usedUp(settings));
     // The picker of this moment: what has been removed since the last attempt is not tried.
-    const pick = leftMs > 0 ? service.picker.pick({ tried, now }) : undefined;
+    const pick = service.picker.pick({ tried, now });
     if (!pick) break;
-    const upstream = await attempt(live, service, pick, header, Math.min(settings.connectTimeout, leftMs), around);
+    const upstream = await attempt(live, service, pick, header, Math.min(settings.connectTimeout, leftMs()), around);
     if (upstream) {
       live.connectMs = clock.now() - startedAt;
       return { upstream, pick };
@@ -48,6 +54,29 @@ export async function connect(
   if (service.picker.endpoints.length === 0) throw new Stop('no-endpoint', `service ${service.name} has no endpoint`);
   // The attempts themselves say why.
   throw new Stop('connect-failed');
+}
+
+function mayRetry({ settings, retryBudget }: Service, now: number): boolean {
+  const { retryBudget: percent, retryMinRate: minPerSecond } = settings;
+  return percent === 'off' || retryBudget.retry({ share: percent / 100, minPerSecond }, now);
+}
+
+function usedUp({ retryBudget, retryMinRate }: ServiceConfig): string {
+  return `no other endpoint was tried: the retry budget (${retryBudget}% of connections, at least ${retryMinRate} a second) is used up`;
+}
+
+/** Another endpoint is tried at once; where that fails too, the service itself may be in trouble. The times are Envoy's. */
+const BACKOFF = { baseMs: 25, maxMs: 250 } as const;
+
+/** @param failures in a row, of which the first is not waited for */
+async function backOff(live: LiveConnection, failures: number, atMostMs: number, clock: Clock): Promise<void> {
+  const waitMs = backoffMs(failures, BACKOFF, Math.random());
+  await sleep(clock, Math.min(waitMs, atMostMs), live.cancellable());
+  if (live.cutBy !== undefined) throw new Stop(live.cutBy);
+}
+
+function hasUntried({ picker }: Service, tried: ReadonlySet<Endpoint>): boolean {
+  return picker.endpoints.some((endpoint) => !tried.has(endpoint));
 }
 
 /** Whoever resets what is open to a removed endpoint has missed the one that was only being connected to. */

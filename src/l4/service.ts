@@ -4,6 +4,7 @@ import { createStrategy } from '../balancer/create-strategy.js';
 import { Ejector } from '../balancer/ejection.js';
 import { type Instance, weightOf } from '../balancer/instance.js';
 import type { Endpoint, Picker } from '../balancer/picker.js';
+import type { RetryBudget } from '../balancer/retry-budget.js';
 import { type ServiceCells, ServiceStats } from '../balancer/service-stats.js';
 import type { PlacedEndpoint } from '../balancer/slots.js';
 import type { ServiceConfig } from '../config/schema.js';
@@ -43,6 +44,10 @@ export class Service {
   /** Frozen. */
   get settings(): ServiceConfig {
     return this.#settings;
+  }
+
+  get retryBudget(): RetryBudget {
+    return this.#stats.retryBudget;
   }
 
   /** Of the endpoints as they are known now. Immutable: who holds it keeps it. */

@@ -45,6 +45,8 @@ describe('flags', () => {
     ['--connect-timeout', '1s', { services: { default: { connectTimeout: 1000 } } }],
     ['--connect-deadline', '1m', { services: { default: { connectDeadline: 60_000 } } }],
     ['--connect-attempts', '3', { services: { default: { connectAttempts: 3 } } }],
+    ['--retry-budget', '10%', { services: { default: { retryBudget: 10 } } }],
+    ['--retry-min-rate', '7', { services: { default: { retryMinRate: 7 } } }],
     ['--race-delay', '100ms', { services: { default: { raceDelay: 100 } } }],
     ['--idle-timeout', '1h', { services: { default: { idleTimeout: 3_600_000 } } }],
     ['--half-close-timeout', 'off', { services: { default: { halfCloseTimeout: 0 } } }],

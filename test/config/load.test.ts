@@ -47,6 +47,8 @@ describe('parseConfig', () => {
           connectTimeout: 2000,
           connectDeadline: 10_000,
           connectAttempts: 8,
+          retryBudget: 20,
+          retryMinRate: 3,
           raceDelay: 250,
           idleTimeout: 0,
           halfCloseTimeout: 300_000,

@@ -38,6 +38,8 @@ describe('a configuration written back', () => {
           connectTimeout: '2s',
           connectDeadline: '10s',
           connectAttempts: 8,
+          retryBudget: '20%',
+          retryMinRate: 3,
           raceDelay: '250ms',
           idleTimeout: 'off',
           halfCloseTimeout: '5m',

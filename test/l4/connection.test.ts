@@ -111,9 +111,55 @@ describe('the life of a connection', () => {
   it('tries no more endpoints than it may', async () => {
     const many = Array.from({ length: 20 }, (_, i): SocketAddress => ({ kind: 'ip', host: '127.0.0.1', port: i + 1 }));
     const plane = await start(many, { service: { connectAttempts: 3 } });
-    await readAll(await client(plane));
+    const socket = await client(plane);
+    // The second endpoint is tried at once, the third after a while.
+    await plane.until(() => plane.attempts.length === 2 && plane.clock.pending > 0);
+    plane.clock.advance(25);
+    await readAll(socket);
     expect(await plane.record()).toMatchObject({ ending: 'connect-failed' });
     expect(plane.attempts.length).toBe(3);
+  });
+
+  it('waits longer before each further endpoint, and a client that is cut off meanwhile ends it', async () => {
+    const many = Array.from({ length: 20 }, (_, i): SocketAddress => ({ kind: 'ip', host: '127.0.0.1', port: i + 1 }));
+    const plane = await start(many);
+    const socket = await client(plane);
+    const waits: number[] = [];
+    for (let attempts = 2; attempts < 7; attempts += 1) {
+      await plane.until(() => plane.attempts.length === attempts && plane.clock.pending > 0);
+      let waited = 0;
+      for (; plane.clock.pending > 0; waited += 1) plane.clock.advance(1);
+      waits.push(waited);
+    }
+    for (const [index, longest] of [25, 50, 100, 200, 250].entries()) {
+      expect(waits[index]).toBeGreaterThanOrEqual(longest / 2);
+      expect(waits[index]).toBeLessThanOrEqual(longest + 1);
+    }
+    await plane.until(() => plane.attempts.length === 7 && plane.clock.pending > 0);
+    plane.plane.cutAll();
+    await readAll(socket);
+    expect(await plane.record()).toMatchObject({ ending: 'drain-deadline' });
+  });
+
+  it('tries no other endpoint once the retry budget is used up, and says so', async () => {
+    const upstream = await server((socket) => socket.end('served'));
+    const plane = await start([NOBODY, upstream.address], {
+      service: { retryBudget: '0%', retryMinRate: 1, ejectAfter: 'off' },
+    });
+    // One a second, of the last ten. A connection that is tried again takes both turns, so that each begins with the first.
+    for (let times = 0; times < 10; times += 1) {
+      expect((await readAll((await client(plane)).end())).bytes.toString()).toBe('served');
+    }
+    expect((await readAll(await client(plane))).end).toBe('reset');
+    await plane.until(() => plane.records.length === 11);
+    expect(plane.records[10]).toMatchObject({
+      ending: 'connect-failed',
+      detail: 'no other endpoint was tried: the retry budget (0% of connections, at least 1 a second) is used up',
+      attempts: [{ endpoint: '127.0.0.1:1' }],
+    });
+    plane.clock.advance(10_000);
+    expect((await readAll((await client(plane)).end())).bytes.toString()).toBe('served');
+    expect((await readAll((await client(plane)).end())).bytes.toString()).toBe('served');
   });
 
   it('does not try an endpoint that was removed while another was tried', async () => {
