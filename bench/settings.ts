@@ -29,14 +29,14 @@ const QUICK = { rounds: 1, seconds: 1, warmupSeconds: 0.5, idleConnections: 2_00
 /** A tenth to a fifth of what any peer reaches: latency at this rate is not that of a queue. */
 const RATE = 5_000;
 
-function list(text: string): string[] {
+export function list(text: string): string[] {
   return text
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
 }
 
-function within(least: number, most: number, whole: boolean): (text: string) => number {
+export function within(least: number, most: number, whole: boolean): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (text.trim() !== '' && value >= least && value <= most && (!whole || Number.isInteger(value))) return value;

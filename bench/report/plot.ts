@@ -20,6 +20,13 @@ const STYLES: Readonly<Record<string, string>> = {
   nginx: 'stroke="#009e73" stroke-width="2"',
   pipe: 'stroke="#e69f00" stroke-width="2"',
   meshproxy: 'stroke="#d55e00" stroke-width="3"',
+  ideal: 'stroke="#000000" stroke-width="1.5" stroke-dasharray="6 3"',
+  ewma: 'stroke="#d55e00" stroke-width="3"',
+  'least-connections': 'stroke="#0072b2" stroke-width="2"',
+  'round-robin': 'stroke="#009e73" stroke-width="2"',
+  random: 'stroke="#e69f00" stroke-width="2"',
+  'ring-hash': 'stroke="#56b4e9" stroke-width="2"',
+  maglev: 'stroke="#cc79a7" stroke-width="2"',
 };
 const OTHER_STYLE = 'stroke="#cc79a7" stroke-width="2"';
 const GRID = 'stroke="#dddddd"';
@@ -120,7 +127,7 @@ function drawPanel(panel: Panel, left: number, top: number): string {
 }
 
 function drawLegend(peers: readonly string[], y: number): string {
-  const entryWidth = 130;
+  const entryWidth = 160;
   return peers
     .map((peer, index) => {
       const x = MARGIN.left + index * entryWidth;

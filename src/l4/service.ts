@@ -7,6 +7,7 @@ import type { Endpoint, Picker } from '../balancer/picker.js';
 import type { RetryBudget } from '../balancer/retry-budget.js';
 import { type ServiceCells, ServiceStats } from '../balancer/service-stats.js';
 import type { PlacedEndpoint } from '../balancer/slots.js';
+import type { Random } from '../balancer/strategy.js';
 import type { ServiceConfig } from '../config/schema.js';
 import { formatAddress, type SocketAddress } from '../core/address.js';
 
@@ -23,6 +24,8 @@ export interface ServiceSurroundings {
   readonly thread: number;
   /** The zone that this proxy is in. */
   readonly zone: string | undefined;
+  /** For what is drawn; `Math.random` where absent. A simulation has its own. */
+  readonly random?: Random;
 }
 
 export class Service {
@@ -70,15 +73,16 @@ export class Service {
 
   #build(endpoints: readonly PlacedEndpoint[]): Picker {
     const settings = this.#settings;
+    const { zone, random = Math.random } = this.#around;
     const instances = new Map<number, Instance>();
     for (const endpoint of endpoints) {
       if (weightOf(endpoint) > 0) instances.set(endpoint.slot, this.#instance(endpoint));
     }
     this.#instances = instances;
     return createPicker([...instances.values()], {
-      strategy: createStrategy(settings, this.#stats, Math.random),
-      random: Math.random,
-      zone: this.#around.zone,
+      strategy: createStrategy(settings, this.#stats, random),
+      random,
+      zone,
       panicThreshold: settings.panicThreshold / 100,
       version: () => this.#stats.version,
       watch: new Ejector(
