@@ -118,6 +118,12 @@ export class EndpointStats {
     this.#observe(FLOAT.answer, FLOAT.answerAt, sampleMs, now, decayMs);
   }
 
+  /** An answer takes so long at least, ms: raises what is expected of the next, and never lowers it. */
+  expectAnswer(atLeastMs: number, now: number, decayMs: number): void {
+    const expected = faded(this.#at(FLOAT.answer), now - this.#at(FLOAT.answerAt), decayMs);
+    if (atLeastMs > expected) this.#observe(FLOAT.answer, FLOAT.answerAt, atLeastMs, now, decayMs);
+  }
+
   /** It is ejected until then, and after it until a connection has shown that it is back; 0 where it is not. */
   get ejectedUntil(): number {
     return this.#at(FLOAT.ejectedUntil);

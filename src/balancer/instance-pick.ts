@@ -62,6 +62,10 @@ export class InstancePick implements Pick {
     if (this.#isProbe) this.#watch.succeeded(this.#instance, 'answer', true, now);
   }
 
+  unanswered(sinceMs: number, now: number): void {
+    if (!this.#over) this.#instance.stats.expectAnswer(sinceMs, now, this.#watch.decayMs);
+  }
+
   ended(how: PickEnd, now: number): void {
     if (this.#over) return;
     if (how === 'reset') this.#watch.failed(this.#instance, 'reset', this.#isProbe, now);

@@ -41,6 +41,8 @@ export interface Pick {
   failed(how: Failure, afterMs: number, now: number): void;
   /** The endpoint has begun to answer, so long after it was connected or was first asked. */
   answered(afterMs: number, now: number): void;
+  /** It was asked so long ago, and has not begun to answer. */
+  unanswered(sinceMs: number, now: number): void;
   ended(how: PickEnd, now: number): void;
   /** Given up for a reason that says nothing of the endpoint. */
   abandoned(): void;

@@ -6,9 +6,9 @@ import { count, duration, percent } from './fields.js';
 export const balanceSettings = {
   balance: z
     .enum(['ewma', 'least-connections', 'round-robin', 'random'])
-    .default('round-robin')
+    .default(DEFAULTS.balance)
     .describe(
-      'How an endpoint is chosen: round-robin; ewma (of two drawn at random the one with less latency times open connections), least-connections (of two, the one with fewer) or random; all by weight.',
+      'How an endpoint is chosen: ewma (of two drawn at random the one with less latency times open connections), least-connections (of two, the one with fewer), round-robin or random; all by weight.',
     ),
   ewmaDecay: duration({ min: 1 })
     .prefault(DEFAULTS.ewmaDecay)

@@ -12,6 +12,8 @@ export const DEFAULTS = {
   retryMinRate: 3,
   /** RFC 8305 section 8: the recommended Connection Attempt Delay. */
   raceDelay: '250ms',
+  /** As linkerd2 has it: of all that were measured the one that a slow or hanging endpoint harms least. */
+  balance: 'ewma',
   /** As tower, linkerd2 and Finagle have it. */
   ewmaDecay: '10s',
   /** As linkerd2 has it: a little more than a good endpoint of the same region takes. */

@@ -32,7 +32,7 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
     const { upstream } = connected;
     if (settings.onEndpointRemoved === 'reset' && picker !== service.picker) requireEndpoint(live, service);
     live.relaying(upstream);
-    const watch = new RelayWatch(live, connected, settings, around.clock);
+    const watch = new RelayWatch(live, connected, settings, around);
     const end = await live.downstream.relay(upstream, watch);
     watch.stop(end);
     account(live, around, endingOf(end, live), detailOf(end));

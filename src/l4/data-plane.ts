@@ -18,6 +18,7 @@ import type { Surroundings } from './surroundings.js';
 import { Tally } from './tally.js';
 import { TlsSetups } from './tls-setups.js';
 import type { Accept, Connection, Listener, SocketOptions, Transport } from './transport.js';
+import { Unanswered } from './unanswered.js';
 
 /** How long accepting rests after a dial found no descriptor though by our count there was one. */
 const EXHAUSTED_REST_MS = 500;
@@ -88,6 +89,7 @@ export interface PreparedListeners {
 export class DataPlane {
   readonly #options: DataPlaneOptions;
   readonly #memory: MemoryGauge;
+  readonly #unanswered: Unanswered;
   #limits: DataPlaneLimits;
   #tls: TlsSetups;
   #frontends = new Map<string, Frontend>();
@@ -105,6 +107,7 @@ export class DataPlane {
     this.#limits = options.limits;
     this.#tls = new TlsSetups(options.identity ?? NOBODY);
     this.#memory = new MemoryGauge(options.clock);
+    this.#unanswered = new Unanswered(options.clock);
     this.#around = this.#surroundings();
   }
 
@@ -266,6 +269,7 @@ export class DataPlane {
       sockets: this.#limits.sockets,
       tls: this.#tls,
       observer,
+      unanswered: this.#unanswered,
       isTrusted: (live) => !distrust(live, this.#tls.trust),
       ended: (live) => this.#ended(live),
       exhausted: () => this.#rest(),

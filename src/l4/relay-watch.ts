@@ -6,40 +6,55 @@ import type { Ending } from '../telemetry/record.js';
 import type { Connected } from './connect.js';
 import { watchIdle } from './idle-watch.js';
 import type { LiveConnection } from './live.js';
+import type { Surroundings } from './surroundings.js';
 import type { Connection, RelayEnd, RelayEvents } from './transport.js';
+import type { Unanswered, Waiting } from './unanswered.js';
 
 /**
  * What goes on while bytes are carried: what the transport tells of it, and the timeouts that cut it. One object for
  * each of thousands of connections that may be quiet for hours: a closure for each of these would be twice the memory.
  */
-export class RelayWatch implements RelayEvents {
+export class RelayWatch implements RelayEvents, Waiting {
   readonly #live: LiveConnection;
   readonly #upstream: Connection;
   readonly #pick: Pick;
   readonly #settings: ServiceConfig;
   readonly #clock: Clock;
+  readonly #unanswered: Unanswered;
   readonly #startedAt: number;
   /** When the client first asked something, where it did so before it was answered. */
   #askedAt: number | undefined;
   #idle: Timer | undefined;
   #halfClosed: Timer | undefined;
 
-  constructor(live: LiveConnection, { upstream, pick }: Connected, settings: ServiceConfig, clock: Clock) {
+  constructor(
+    live: LiveConnection,
+    { upstream, pick }: Connected,
+    settings: ServiceConfig,
+    { clock, unanswered }: Surroundings,
+  ) {
     this.#live = live;
     this.#upstream = upstream;
     this.#pick = pick;
     this.#settings = settings;
     this.#clock = clock;
+    this.#unanswered = unanswered;
     this.#startedAt = clock.now();
     this.#idle = this.#cutAfter(settings.idleTimeout, 'idle-timeout');
   }
 
   onFirstByte(): void {
     this.#askedAt = this.#clock.now();
+    if (this.#live.firstByteMs === undefined) this.#unanswered.add(this);
+  }
+
+  stillWaits(now: number): void {
+    if (this.#askedAt !== undefined) this.#pick.unanswered(now - this.#askedAt, now);
   }
 
   onPeerFirstByte(): void {
     const now = this.#clock.now();
+    if (this.#askedAt !== undefined) this.#unanswered.delete(this);
     this.#live.firstByteMs = now - this.#startedAt;
     // How long a client thinks before it asks says nothing of the endpoint.
     this.#pick.answered(now - (this.#askedAt ?? this.#startedAt), now);
@@ -52,8 +67,14 @@ export class RelayWatch implements RelayEvents {
   stop(end: RelayEnd): void {
     this.#idle?.cancel();
     this.#halfClosed?.cancel();
+    const now = this.#clock.now();
+    if (this.#live.firstByteMs === undefined && this.#askedAt !== undefined) {
+      this.#unanswered.delete(this);
+      // Who gives up waiting has shown as much as who is still waiting.
+      this.stillWaits(now);
+    }
     const refused = end.kind === 'reset' && end.by === 'peer' && this.#live.firstByteMs === undefined;
-    this.#pick.ended(refused ? 'reset' : 'served', this.#clock.now());
+    this.#pick.ended(refused ? 'reset' : 'served', now);
   }
 
   #cutAfter(timeoutMs: number, ending: Ending): Timer | undefined {

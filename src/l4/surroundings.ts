@@ -4,6 +4,7 @@ import type { Ending, Observer } from '../telemetry/record.js';
 import type { LiveConnection } from './live.js';
 import type { TlsSetups } from './tls-setups.js';
 import type { SocketOptions, Transport } from './transport.js';
+import type { Unanswered } from './unanswered.js';
 
 /** What a connection needs of its surroundings. */
 export interface Surroundings {
@@ -13,6 +14,8 @@ export interface Surroundings {
   readonly sockets: SocketOptions;
   /** Of the identity in force. */
   readonly tls: TlsSetups;
+  /** Those of this thread. */
+  readonly unanswered: Unanswered;
   /** Whether both sides are trusted still, by what holds now; a connection of which they are not is cut. */
   isTrusted(live: LiveConnection): boolean;
   /** It is over, and both its sockets are closed. */

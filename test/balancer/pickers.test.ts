@@ -167,3 +167,35 @@ describe('what is open', () => {
     expect(total()).toBe(0);
   });
 });
+
+describe('an endpoint that accepts and never answers', () => {
+  it('looks as slow as it has been waited for, and is picked the less', () => {
+    const world = new BalancerWorld(endpoints(2));
+    const [hangs, answers] = world.instances.map(({ endpoint: { id } }) => id);
+    for (const { stats } of world.instances) {
+      stats.observeConnect(1, world.now, 10_000);
+      stats.observeAnswer(1, world.now, 10_000);
+    }
+    const shareOf = (id = ''): number => (world.shares(1000).get(id) ?? 0) / 1000;
+    expect(shareOf(hangs)).toBeGreaterThan(0.4);
+    world.instance(hangs ?? '').stats.expectAnswer(1000, world.now, 10_000);
+    expect(shareOf(hangs)).toBe(0);
+    expect(shareOf(answers)).toBe(1);
+  });
+
+  it('is not made to look faster by a short wait', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0.1, max: 1e5, noNaN: true }), fc.array(fc.nat(20_000)), (answerMs, waits) => {
+        const world = new BalancerWorld(endpoints(1));
+        const { stats } = world.instance('e0');
+        stats.observeAnswer(answerMs, world.now, 10_000);
+        for (const wait of waits) {
+          world.now += 100;
+          const before = stats.latency(world.now, 10_000);
+          stats.expectAnswer(wait, world.now, 10_000);
+          expect(stats.latency(world.now, 10_000)).toBeGreaterThanOrEqual(Math.max(before, wait) * (1 - 1e-9));
+        }
+      }),
+    );
+  });
+});

@@ -53,7 +53,7 @@ describe('parseConfig', () => {
           idleTimeout: 0,
           halfCloseTimeout: 300_000,
           onEndpointRemoved: 'drain',
-          balance: 'round-robin',
+          balance: 'ewma',
           ewmaDecay: 10_000,
           ewmaInitial: 30,
           slowStart: 0,

@@ -44,7 +44,7 @@ describe('a configuration written back', () => {
           idleTimeout: 'off',
           halfCloseTimeout: '5m',
           onEndpointRemoved: 'drain',
-          balance: 'round-robin',
+          balance: 'ewma',
           ewmaDecay: '10s',
           ewmaInitial: '30ms',
           slowStart: 'off',

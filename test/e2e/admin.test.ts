@@ -42,7 +42,7 @@ describe('the admin listener of a running proxy', () => {
           listener: 'default',
           client: `127.0.0.1:${socket.localPort}`,
           endpoint: upstream,
-          why: 'round robin, 1 of 1',
+          why: 'ewma, the only one there is',
           bytesReceived: 5,
           bytesSent: 5,
         },

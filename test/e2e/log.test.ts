@@ -51,7 +51,7 @@ describe('--access-log', () => {
       service: 'default',
       endpoint: upstream,
       upstream,
-      why: 'round robin, 1 of 1',
+      why: 'ewma, the only one there is',
       bytesReceived: 5,
       bytesSent: 5,
       ending: 'completed',

@@ -126,7 +126,7 @@ describe('a name', () => {
     const hosts = ['127.0.0.2', '127.0.0.3', '127.0.0.4'] as const;
     const port = await startOnEach([...hosts]);
     const { dns } = await startDns({ addresses: hosts, ttl: 60 });
-    const program = Program.inFrontOf([`app.test:${port}`], ['--dns-server', dns.address]);
+    const program = Program.inFrontOf([`app.test:${port}`], ['--dns-server', dns.address, '--balance', 'round-robin']);
     const went: string[] = [];
     for (let i = 0; i < 6; i += 1) went.push(await whereTo(program));
     expect(went).toEqual([...hosts, ...hosts]);

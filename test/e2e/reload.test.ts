@@ -110,7 +110,7 @@ describe('a reload', () => {
   it('takes an upstream away from a service: its connection lives on, and no new one goes there', async () => {
     const [a, b] = [await echo('a'), await echo('b')];
     const file = new ConfigFile(yaml({ web: [a, b] }));
-    const program = new Program(['--config', file.path]);
+    const program = new Program(['--config', file.path, '--balance', 'round-robin']);
     const web = await program.loopback('web');
     const live = await open(web);
     expect((await readExactly(live, 1)).toString()).toBe('a');

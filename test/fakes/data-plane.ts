@@ -47,7 +47,8 @@ export class TestPlane implements Observer {
   static async start(upstreams: readonly SocketAddress[], options: TestPlaneOptions = {}): Promise<TestPlane> {
     const config = parseConfig({
       listeners: { web: { address: '127.0.0.1:0', ...options.listener } },
-      services: { web: { upstreams: ['127.0.0.1:1'], ...options.service } },
+      // Whose turn it is can be told.
+      services: { web: { upstreams: ['127.0.0.1:1'], balance: 'round-robin', ...options.service } },
     });
     const test = new TestPlane(options);
     const settings = config.services['web'];

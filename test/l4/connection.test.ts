@@ -54,6 +54,26 @@ describe('the life of a connection', () => {
     expect(plane.live.size).toBe(0);
   });
 
+  it('tells while its endpoint does not answer how long that has been, and what it learns so goes for the next pick', async () => {
+    const hangs = await server(() => {});
+    const answers = await server((socket) => socket.write('served'));
+    const plane = await start([answers.address], { service: { balance: 'ewma', ewmaInitial: '1ms' } });
+    const open = async (): Promise<void> => {
+      const before = hangs.sockets.length + answers.sockets.length;
+      (await client(plane)).write('anybody there?');
+      await plane.until(() => hangs.sockets.length + answers.sockets.length > before);
+    };
+    // By open connections alone, the other one would have its turn for long.
+    for (let times = 0; times < 40; times += 1) await open();
+    plane.update([answers.address, hangs.address]);
+    await open();
+    expect(hangs.sockets).toHaveLength(1);
+    await plane.until(() => [...plane.live].every(({ bytesReceived }) => bytesReceived > 0));
+    plane.clock.advance(5000);
+    for (let times = 0; times < 10; times += 1) await open();
+    expect(hangs.sockets).toHaveLength(1);
+  });
+
   it('takes the endpoints in turn', async () => {
     const answers = await Promise.all(['a', 'b', 'c'].map((name) => server((socket) => socket.end(name))));
     const plane = await start(answers.map(({ address }) => address));
