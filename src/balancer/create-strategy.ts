@@ -25,7 +25,7 @@ export function createStrategy(settings: BalanceSettings, rotation: Rotation, di
     case 'least-connections':
       return twoChoices('least connections', leastConnections(slowStartMs), lottery);
     case 'round-robin':
-      return roundRobin(rotation);
+      return roundRobin(rotation, slowStartMs);
     case 'random':
       return random(lottery);
   }

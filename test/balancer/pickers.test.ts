@@ -63,8 +63,6 @@ describe.each(BALANCES)('balance %s', (balance) => {
       return (world.shares(4000).get('new') ?? 0) / 4000;
     };
     const [soon, later] = [shareAfter(6000), shareAfter(120_000)];
-    // Round robin has no draws that it could leave out.
-    if (balance === 'round-robin') return;
     expect(soon).toBeLessThan(0.1);
     expect(later).toBeGreaterThan(0.15);
   });
