@@ -18,27 +18,46 @@ export interface Pick {
   connected(connectMs: number, now: number): void;
   failed(how: 'connect', afterMs: number, now: number): void;
   answered(afterMs: number, now: number): void;
+  unanswered(sinceMs: number, now: number): void;
   ended(how: 'served' | 'reset', now: number): void;
 }
 
-export interface PickContext {
-  readonly tried: ReadonlySet<Chosen>;
-  readonly now: number;
+/** A client that has asked, until it is answered or gives up. */
+export interface Waiting {
+  stillWaits(now: number): void;
+}
+
+export interface WaitingList {
+  add(waiting: Waiting): void;
+  delete(waiting: Waiting): void;
+}
+
+export interface Clock {
+  now(): number;
+  wall(): number;
+  after(delayMs: number, action: () => void): { cancel(): void };
 }
 
 /** The balancing of one proxy, which knows nothing of what others have learnt. */
 export interface Balancing {
-  /** Endpoints that are tried for one connection. */
-  readonly attempts: number;
-  place(endpoints: readonly Endpoint[], now: number): void;
-  pick(context: PickContext): Pick | undefined;
+  readonly waiting: WaitingList;
+  place(endpoints: readonly Endpoint[]): void;
+  /** The next for a connection that has tried these; `undefined` where there is none, or no more may be tried. */
+  pick(tried: ReadonlySet<Chosen>): Pick | undefined;
 }
 
 /** @param settings of a service, as a configuration has them */
-export type NewBalancing = (settings: object, random: () => number) => Balancing;
+export type NewBalancing = (settings: object, random: () => number, clock: Clock) => Balancing;
+
+interface RetrySettings {
+  readonly connectAttempts: number;
+  /** Per cent. */
+  readonly retryBudget: number | 'off';
+  readonly retryMinRate: number;
+}
 
 /** The parts of the built program. */
-export interface Built<Settings extends { readonly connectAttempts: number }, Placed, Cells> {
+export interface Built<Settings extends RetrySettings, Placed, Cells> {
   parseConfig(input: object): { readonly services: Readonly<Record<string, Settings>> };
   EndpointSlots: new (
     threads: number,
@@ -47,18 +66,23 @@ export interface Built<Settings extends { readonly connectAttempts: number }, Pl
     service: { readonly name: string; readonly settings: Settings; readonly endpoints: Placed; readonly cells: Cells },
     around: { readonly thread: number; readonly zone: undefined; readonly random: () => number },
   ) => {
-    readonly picker: { pick(context: PickContext): Pick | undefined };
+    readonly picker: { pick(context: { tried: ReadonlySet<Chosen>; now: number }): Pick | undefined };
+    readonly retryBudget: {
+      connection(now: number): void;
+      retry(settings: { share: number; minPerSecond: number }, now: number): boolean;
+    };
     update(endpoints: Placed, cells: Cells): void;
   };
+  Unanswered: new (clock: Clock) => WaitingList;
 }
 
 const NAME = 'simulated';
-const MODULES = ['config/load', 'balancer/slots', 'l4/service'];
+const MODULES = ['config/load', 'balancer/slots', 'l4/service', 'l4/unanswered'];
 
-export function balancingOf<Settings extends { readonly connectAttempts: number }, Placed, Cells>(
+export function balancingOf<Settings extends RetrySettings, Placed, Cells>(
   built: Built<Settings, Placed, Cells>,
 ): NewBalancing {
-  return (input, random) => {
+  return (input, random, clock) => {
     const { services } = built.parseConfig({
       listeners: { [NAME]: { address: '127.0.0.1:0' } },
       services: { [NAME]: { upstreams: ['127.0.0.1:1'], ...input } },
@@ -68,13 +92,22 @@ export function balancingOf<Settings extends { readonly connectAttempts: number 
     const slots = new built.EndpointSlots(1);
     const placed = () => ({ name: NAME, settings, endpoints: slots.placed, cells: slots.cells });
     const service = new built.Service(placed(), { thread: 0, zone: undefined, random });
+    const { connectAttempts, retryBudget, retryMinRate: minPerSecond } = settings;
+    const mayRetry = (now: number): boolean =>
+      retryBudget === 'off' || service.retryBudget.retry({ share: retryBudget / 100, minPerSecond }, now);
     return {
-      attempts: settings.connectAttempts,
-      place: (endpoints, now) => {
-        slots.place(endpoints, now);
+      waiting: new built.Unanswered(clock),
+      place: (endpoints) => {
+        slots.place(endpoints, clock.now());
         service.update(slots.placed, slots.cells);
       },
-      pick: (context) => service.picker.pick(context),
+      // As `src/l4/connect.ts` does it, but that it waits before later attempts.
+      pick: (tried) => {
+        const now = clock.now();
+        if (tried.size === 0) service.retryBudget.connection(now);
+        else if (tried.size >= connectAttempts || !mayRetry(now)) return undefined;
+        return service.picker.pick({ tried, now });
+      },
     };
   };
 }

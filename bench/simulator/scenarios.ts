@@ -41,6 +41,13 @@ const FROM = 20_000;
 const UNTIL = 40_000;
 const LOAD = 0.6;
 
+const SPANS: readonly Span[] = [
+  { name: 'first 10 s', from: FROM, to: FROM + 10_000 },
+  { name: 'next 10 s', from: FROM + 10_000, to: UNTIL },
+  { name: 'well again', from: UNTIL, to: UNTIL + 10_000 },
+  { name: '10 s later', from: UNTIL + 10_000, to: DURATION },
+];
+
 const SLOW: Condition = { kind: 'up', slowness: 10 };
 
 function serversOf(phasesOf: (index: number) => readonly Phase[], prefix = 'e'): ServerPlan[] {
@@ -49,6 +56,14 @@ function serversOf(phasesOf: (index: number) => readonly Phase[], prefix = 'e'):
 
 function always(condition: Condition): readonly Phase[] {
   return [{ from: 0, condition }];
+}
+
+function troubled(condition: Condition): readonly Phase[] {
+  return [
+    { from: 0, condition: UP },
+    { from: FROM, condition },
+    { from: UNTIL, condition: UP },
+  ];
 }
 
 function scenario(name: string, title: string, more: Partial<Scenario>): Scenario {
@@ -71,20 +86,10 @@ function scenario(name: string, title: string, more: Partial<Scenario>): Scenari
 
 /** One of the fleet is so for a time, and then as before. */
 function oneThat(name: string, title: string, condition: Condition, more: Partial<Scenario> = {}): Scenario {
-  const phases: readonly Phase[] = [
-    { from: 0, condition: UP },
-    { from: FROM, condition },
-    { from: UNTIL, condition: UP },
-  ];
   return scenario(name, title, {
-    servers: serversOf((index) => (index === 0 ? phases : always(UP))),
+    servers: serversOf((index) => (index === 0 ? troubled(condition) : always(UP))),
     watched: ['e0'],
-    spans: [
-      { name: 'first 10 s', from: FROM, to: FROM + 10_000 },
-      { name: 'next 10 s', from: FROM + 10_000, to: UNTIL },
-      { name: 'well again', from: UNTIL, to: UNTIL + 10_000 },
-      { name: '10 s later', from: UNTIL + 10_000, to: DURATION },
-    ],
+    spans: SPANS,
     ...more,
   });
 }
@@ -136,6 +141,12 @@ export const scenarios: readonly Scenario[] = [
   }),
   oneThat('slow', 'one of ten becomes ten times slower, for 20 s', SLOW),
   oneThat('refusing', 'one of ten refuses, for 20 s', { kind: 'refuses' }),
+  scenario('half-refusing', 'five of ten refuse, for 20 s, of a fleet that has little to do', {
+    servers: serversOf((index) => (index < FLEET / 2 ? troubled({ kind: 'refuses' }) : always(UP))),
+    load: 0.3,
+    watched: ['e0', 'e1', 'e2', 'e3', 'e4'],
+    spans: SPANS,
+  }),
   oneThat('resetting', 'one of ten accepts and resets, for 20 s', { kind: 'resets', share: 1 }),
   oneThat('flaky', 'one of ten resets three connections of ten, for 20 s', { kind: 'resets', share: 0.3 }),
   oneThat('hanging', 'one of ten accepts and never answers, for 20 s', { kind: 'hangs' }),

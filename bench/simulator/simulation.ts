@@ -79,10 +79,11 @@ class Simulation {
     );
     this.#watched = new Set(scenario.watched);
     this.#picked = scenario.spans.map(() => ({ all: 0, watched: 0 }));
+    const { clock } = this.#timeline;
     this.#proxies = Array.from({ length: scenario.proxies }, (_, index) =>
       this.#isIdeal
-        ? ideal(this.#servers, () => this.#workMs)
-        : newBalancing({ ...scenario.settings, balance }, seeded(seed + 2 + index)),
+        ? ideal(this.#servers, () => this.#workMs, clock)
+        : newBalancing({ ...scenario.settings, balance }, seeded(seed + 2 + index), clock),
     );
   }
 
@@ -101,7 +102,7 @@ class Simulation {
 
   #place(ids: readonly string[]): void {
     const endpoints = ids.map(endpoint);
-    for (const balancing of this.#proxies) balancing.place(endpoints, this.#timeline.now);
+    for (const balancing of this.#proxies) balancing.place(endpoints);
   }
 
   #ratePerSecond(): number {
@@ -130,7 +131,7 @@ class Simulation {
     const { balancing, tried, workMs } = request;
     const { now } = this.#timeline;
     this.#workMs = workMs;
-    const pick = tried.size < balancing.attempts ? balancing.pick({ tried, now }) : undefined;
+    const pick = balancing.pick(tried);
     if (pick === undefined) {
       this.#fail(request, 'refused');
       return;
@@ -165,7 +166,11 @@ class Simulation {
     const givesUpAt = request.at + PATIENCE_MS;
     const givesUp = fate.kind === 'never' || fate.at > givesUpAt;
     const at = givesUp ? givesUpAt : fate.at;
+    const waits = { stillWaits: (now: number): void => pick.unanswered(now - askedAt, now) };
+    request.balancing.waiting.add(waits);
     this.#timeline.at(at, () => {
+      request.balancing.waiting.delete(waits);
+      if (givesUp) waits.stillWaits(at);
       if (givesUp || fate.kind === 'answered') this.#record(request);
       if (givesUp) this.#fail(request, 'gaveUp');
       else if (fate.kind === 'reset') this.#fail(request, 'reset');

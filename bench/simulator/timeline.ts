@@ -1,5 +1,7 @@
 /** Virtual time: what is due next happens next, and nothing takes any time but what is said to. */
 
+import type { Clock } from './program.js';
+
 interface Due {
   readonly at: number;
   /** Of two that are due at the same moment, the one that was asked for first. */
@@ -26,6 +28,25 @@ export class Timeline {
       place = above;
     }
     heap[place] = due;
+  }
+
+  /** As the program asks what time it is, and to be called back. */
+  get clock(): Clock {
+    return {
+      now: () => this.now,
+      wall: () => this.now,
+      after: (delayMs, action) => {
+        let isCancelled = false;
+        this.at(this.now + delayMs, () => {
+          if (!isCancelled) action();
+        });
+        return {
+          cancel: () => {
+            isCancelled = true;
+          },
+        };
+      },
+    };
   }
 
   /** Until nothing is due any more. */
