@@ -28,13 +28,21 @@ function failed({ outcome }: Cell): number {
 
 function section(scenario: Scenario, cells: readonly Cell[]): string {
   const ideal = cells.find(({ balance }) => balance === 'ideal');
-  const head = ['', ...PERCENTILES.map((percent) => `p${percent} ms`), 'p99 ÷ ideal', 'failed', 'retried'];
+  const head = [
+    '',
+    ...PERCENTILES.map((percent) => `p${percent} ms`),
+    'p99 ÷ ideal',
+    'failed',
+    'retried',
+    'most open ÷ mean',
+  ];
   const rows = cells.map((cell) => [
     cell.balance,
     ...PERCENTILES.map((percent) => formatNumber(percentile(cell, percent))),
     ideal === undefined ? '–' : (percentile(cell, 99) / percentile(ideal, 99)).toFixed(2),
     formatNumber(failed(cell)),
     formatNumber(cell.outcome.retries),
+    cell.outcome.imbalance.toFixed(2),
     ...scenario.spans.map(({ name }) => (cell.outcome.shares[name] ?? 0).toFixed(2)),
   ]);
   const asked = cells[0]?.outcome.asked ?? 0;
@@ -61,6 +69,7 @@ export function recordOf(cells: readonly Cell[], seed: number): string {
     failures: cell.outcome.failures,
     retries: cell.outcome.retries,
     latencyMs: Object.fromEntries(PERCENTILES.map((percent) => [`p${percent}`, percentile(cell, percent)])),
+    imbalance: cell.outcome.imbalance,
     shares: cell.outcome.shares,
   }));
   return JSON.stringify({ seed, results }, undefined, 2);

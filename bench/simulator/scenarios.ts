@@ -27,6 +27,8 @@ export interface Scenario {
   /** Of what all that are there in the beginning can do together. */
   readonly load: number;
   readonly proxies: number;
+  /** How long connections stay open after their answer, on average, ms. */
+  readonly keptMs: number;
   /** Settings of the service beside the defaults. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly durationMs: number;
@@ -77,6 +79,7 @@ function scenario(name: string, title: string, more: Partial<Scenario>): Scenari
     spans: [],
     load: LOAD,
     proxies: 1,
+    keptMs: 0,
     settings: {},
     durationMs: DURATION,
     measuredFrom: FROM,
@@ -159,6 +162,10 @@ export const scenarios: readonly Scenario[] = [
   restart('rolling-slow-start', 'the same with a slow start of 10 s', 1, { slowStart: '10s' }),
   restart('halves', 'five new ones for five old ones at once, twice, slow at first', 5),
   restart('halves-slow-start', 'the same with a slow start of 10 s', 5, { slowStart: '10s' }),
+  scenario('kept', 'ten alike, and connections that stay open for 20 s, as those of a pool do', {
+    load: 0.1,
+    keptMs: 20_000,
+  }),
   scenario('proxies', 'ten alike, asked by eight proxies that know nothing of each other', { proxies: 8 }),
   oneThat('slow-proxies', 'one of ten becomes ten times slower, for 20 s; eight proxies', SLOW, { proxies: 8 }),
 ];

@@ -38,11 +38,17 @@ export interface Outcome {
   readonly retries: number;
   /** By span of the scenario: what the watched endpoints were picked, beside an equal share: 1 is as often as others. */
   readonly shares: Readonly<Record<string, number>>;
+  /** Connections open to the endpoint with most of them, beside what each has on average; the mean of one look a second. */
+  readonly imbalance: number;
 }
+
+/** So often it is looked who has how many connections, ms. */
+const LOOK_MS = 1_000;
 
 interface Request {
   readonly at: number;
   readonly workMs: number;
+  readonly keptMs: number;
   readonly balancing: Balancing;
   readonly tried: Set<Chosen>;
 }
@@ -64,6 +70,8 @@ class Simulation {
   readonly #failures: Failures = { refused: 0, reset: 0, gaveUp: 0 };
   readonly #watched: ReadonlySet<string>;
   readonly #picked: { all: number; watched: number }[];
+  readonly #open = new Map<string, number>();
+  readonly #imbalances: number[] = [];
   #asked = 0;
   #retries = 0;
   /** What the ideal is told of the request that it places. */
@@ -90,6 +98,7 @@ class Simulation {
   run(): Outcome {
     for (const { from, ids } of this.#scenario.known) this.#timeline.at(from, () => this.#place(ids));
     this.#arrive(1000 / this.#ratePerSecond());
+    this.#look(this.#scenario.measuredFrom);
     this.#timeline.run();
     return {
       latencies: histogramOf(this.#latencies),
@@ -97,6 +106,7 @@ class Simulation {
       failures: this.#failures,
       retries: this.#retries,
       shares: this.#shares(),
+      imbalance: this.#imbalances.reduce((sum, one) => sum + one, 0) / this.#imbalances.length,
     };
   }
 
@@ -118,11 +128,12 @@ class Simulation {
     const { now } = this.#timeline;
     const at = now + exponential(everyMs, this.#clients);
     const workMs = exponential(WORK_MS, this.#clients);
+    const keptMs = this.#scenario.keptMs === 0 ? 0 : exponential(this.#scenario.keptMs, this.#clients);
     const balancing = this.#proxies[Math.floor(this.#clients() * this.#proxies.length)];
     if (at > this.#scenario.durationMs || balancing === undefined) return;
     this.#timeline.at(at, () => {
       if (this.#counts(at)) this.#asked += 1;
-      this.#attempt({ at, workMs, balancing, tried: new Set() });
+      this.#attempt({ at, workMs, keptMs, balancing, tried: new Set() });
       this.#arrive(everyMs);
     });
   }
@@ -162,6 +173,7 @@ class Simulation {
 
   #ask(request: Request, pick: Pick, server: Server): void {
     const askedAt = this.#timeline.now;
+    this.#countOpen(server, 1);
     const fate = server.ask(request.workMs, askedAt);
     const givesUpAt = request.at + PATIENCE_MS;
     const givesUp = fate.kind === 'never' || fate.at > givesUpAt;
@@ -175,7 +187,25 @@ class Simulation {
       if (givesUp) this.#fail(request, 'gaveUp');
       else if (fate.kind === 'reset') this.#fail(request, 'reset');
       else pick.answered(at - askedAt, at);
-      pick.ended(!givesUp && fate.kind === 'reset' ? 'reset' : 'served', at);
+      const endsAt = fate.kind === 'answered' && !givesUp ? at + request.keptMs : at;
+      this.#timeline.at(endsAt, () => {
+        pick.ended(!givesUp && fate.kind === 'reset' ? 'reset' : 'served', endsAt);
+        this.#countOpen(server, -1);
+      });
+    });
+  }
+
+  #countOpen({ id }: Server, change: 1 | -1): void {
+    this.#open.set(id, (this.#open.get(id) ?? 0) + change);
+  }
+
+  #look(at: number): void {
+    if (at > this.#scenario.durationMs) return;
+    this.#timeline.at(at, () => {
+      const open = [...this.#open.values()];
+      const mean = open.reduce((sum, one) => sum + one, 0) / (this.#scenario.known[0]?.ids.length ?? 1);
+      if (mean > 0) this.#imbalances.push(Math.max(...open) / mean);
+      this.#look(at + LOOK_MS);
     });
   }
 
