@@ -151,7 +151,7 @@ export const scenarios: readonly Scenario[] = [
     spans: SPANS,
   }),
   oneThat('resetting', 'one of ten accepts and resets, for 20 s', { kind: 'resets', share: 1 }),
-  oneThat('flaky', 'one of ten resets three connections of ten, for 20 s', { kind: 'resets', share: 0.3 }),
+  oneThat('flaky', 'one of ten resets one connection of ten, for 20 s', { kind: 'resets', share: 0.1 }),
   oneThat('hanging', 'one of ten accepts and never answers, for 20 s', { kind: 'hangs' }),
   scenario('flapping', 'one of ten refuses for 5 s of every 10', {
     servers: serversOf((index) => (index === 0 ? FLAPPING : always(UP))),

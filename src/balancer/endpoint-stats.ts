@@ -11,12 +11,17 @@ const SLOT_BYTES = 128;
 const FLOATS_PER_SLOT = SLOT_BYTES / Float64Array.BYTES_PER_ELEMENT;
 const INTS_PER_SLOT = SLOT_BYTES / Int32Array.BYTES_PER_ELEMENT;
 
+/** Of what is known of how often an endpoint fails, one more connection is so much. */
+const ONE_MORE = 0.1;
+
 /** Places of the 64-bit floats of a slot: latencies in ms and when they were learnt; moments in ms of the monotonic clock. */
 const FLOAT = {
   connect: 0,
   connectAt: 1,
   answer: 2,
   answerAt: 3,
+  failing: 5,
+  failingAt: 6,
   ejectedUntil: 8,
   returnedAt: 9,
   addedAt: 10,
@@ -122,6 +127,20 @@ export class EndpointStats {
   expectAnswer(atLeastMs: number, now: number, decayMs: number): void {
     const expected = faded(this.#at(FLOAT.answer), now - this.#at(FLOAT.answerAt), decayMs);
     if (atLeastMs > expected) this.#observe(FLOAT.answer, FLOAT.answerAt, atLeastMs, now, decayMs);
+  }
+
+  /** Share of connections that it has refused or reset before its first byte, of late, 0 to 1. Fades while nothing is learnt. */
+  failing(now: number, decayMs: number): number {
+    return faded(this.#at(FLOAT.failing), now - this.#at(FLOAT.failingAt), decayMs);
+  }
+
+  observeFailing(failed: boolean, now: number, decayMs: number): void {
+    const before = this.#at(FLOAT.failing);
+    // Most never fail: of those there is nothing to write.
+    if (before === 0 && !failed) return;
+    const share = faded(before, now - this.#at(FLOAT.failingAt), decayMs);
+    this.#floats[this.#float + FLOAT.failing] = share + ((failed ? 1 : 0) - share) * ONE_MORE;
+    this.#floats[this.#float + FLOAT.failingAt] = now;
   }
 
   /** It is ejected until then, and after it until a connection has shown that it is back; 0 where it is not. */

@@ -51,6 +51,7 @@ export class InstancePick implements Pick {
     if (this.#over) return;
     // Who does not answer is to look as slow as that; who refuses at once must not look fast.
     if (how === 'timeout') this.#instance.stats.observeConnect(afterMs, now, this.#watch.decayMs);
+    this.#instance.stats.observeFailing(true, now, this.#watch.decayMs);
     this.#watch.failed(this.#instance, how, this.#isProbe, now);
     this.#leave();
   }
@@ -58,6 +59,7 @@ export class InstancePick implements Pick {
   answered(afterMs: number, now: number): void {
     const { stats } = this.#instance;
     stats.observeAnswer(afterMs, now, this.#watch.decayMs);
+    stats.observeFailing(false, now, this.#watch.decayMs);
     stats.answered();
     if (this.#isProbe) this.#watch.succeeded(this.#instance, 'answer', true, now);
   }
@@ -68,7 +70,10 @@ export class InstancePick implements Pick {
 
   ended(how: PickEnd, now: number): void {
     if (this.#over) return;
-    if (how === 'reset') this.#watch.failed(this.#instance, 'reset', this.#isProbe, now);
+    if (how === 'reset') {
+      this.#instance.stats.observeFailing(true, now, this.#watch.decayMs);
+      this.#watch.failed(this.#instance, 'reset', this.#isProbe, now);
+    }
     this.#leave();
   }
 

@@ -54,6 +54,12 @@ export interface EwmaSettings {
 /** So fast an answer cannot be told from any faster one, ms: below it the open connections alone decide. */
 const LEAST_LATENCY_MS = 0.05;
 
+/**
+ * Who fails now and then, too seldom in a row to be ejected, is avoided, though it is done with its failures quickly: where
+ * one connection of ten fails, as if it were four times slower. Simulated, that saves four of five clients from it.
+ */
+const FAILING_COST = 30;
+
 /** Peak EWMA of latency times open connections, as tower and linkerd2 have it. */
 export function ewma({ decayMs, initialMs, slowStartMs }: EwmaSettings): Cost {
   const latencyOf = ({ stats }: Instance, now: number): number =>
@@ -61,7 +67,11 @@ export function ewma({ decayMs, initialMs, slowStartMs }: EwmaSettings): Cost {
   return {
     of: (instance, now) => {
       const { stats, weight } = instance;
-      return (latencyOf(instance, now) * (stats.outstanding + 1)) / (weight * ramp(stats.addedAt, now, slowStartMs));
+      const trouble = 1 + FAILING_COST * stats.failing(now, decayMs);
+      return (
+        (latencyOf(instance, now) * (stats.outstanding + 1) * trouble) /
+        (weight * ramp(stats.addedAt, now, slowStartMs))
+      );
     },
     describe: (instance, now) => `${inMs(latencyOf(instance, now))} x ${instance.stats.outstanding + 1}`,
   };

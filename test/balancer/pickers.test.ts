@@ -69,6 +69,24 @@ describe.each(BALANCES)('balance %s', (balance) => {
 });
 
 describe('ewma', () => {
+  it('avoids who fails now and then, and comes back when it answers, or in time', () => {
+    const world = new BalancerWorld(endpoints(4), { ejectAfter: 0 });
+    const { stats } = world.instance('e0');
+    for (const { stats: one } of world.instances) {
+      one.observeConnect(1, world.now, 10_000);
+      one.observeAnswer(20, world.now, 10_000);
+    }
+    const share = (): number => (world.shares(4000).get('e0') ?? 0) / 4000;
+    const even = share();
+    stats.observeFailing(true, world.now, 10_000);
+    expect(share()).toBeLessThan(even / 3);
+    expect(stats.failing(world.now + 50_000, 10_000)).toBeLessThan(0.01);
+    for (let answers = 0; answers < 50; answers += 1) stats.observeFailing(false, world.now, 10_000);
+    expect(stats.failing(world.now, 10_000)).toBeLessThan(0.01);
+    for (let failures = 0; failures < 50; failures += 1) stats.observeFailing(true, world.now, 10_000);
+    expect(stats.failing(world.now, 10_000)).toBeCloseTo(1, 1);
+  });
+
   it('prefers who answers faster, and forgets what was long ago', () => {
     const world = new BalancerWorld(endpoints(2));
     for (const [id, ms] of [

@@ -81,6 +81,10 @@ describe('ewma, simulated,', () => {
     expect(outcomeOf('hanging', 'ewma').shares['next 10 s']).toBeLessThan(0.05);
   });
 
+  it('loses fewer clients than round robin to an endpoint that resets one connection of ten', () => {
+    expect(failuresOf('flaky', 'ewma')).toBeLessThan(failuresOf('flaky', 'round-robin') / 2);
+  });
+
   it('is within a tenth of the ideal where all are alike, also with several proxies, and beats round robin where they are not', () => {
     for (const name of ['homogeneous', 'proxies']) expect(p99(name, 'ewma')).toBeLessThan(1.1 * p99(name, 'ideal'));
     expect(p99('heterogeneous', 'ewma')).toBeLessThan(p99('heterogeneous', 'round-robin') / 2);
