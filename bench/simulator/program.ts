@@ -57,14 +57,26 @@ interface RetrySettings {
 }
 
 /** The parts of the built program. */
-export interface Built<Settings extends RetrySettings, Placed, Cells> {
+export interface Built<Settings extends RetrySettings, Placed, Cells, Breaker> {
   parseConfig(input: object): { readonly services: Readonly<Record<string, Settings>> };
   EndpointSlots: new (
     threads: number,
   ) => { readonly placed: Placed; readonly cells: Cells; place(endpoints: readonly Endpoint[], now: number): unknown };
+  newBreakerCells(threads: number): Breaker;
   Service: new (
-    service: { readonly name: string; readonly settings: Settings; readonly endpoints: Placed; readonly cells: Cells },
-    around: { readonly thread: number; readonly zone: undefined; readonly random: () => number },
+    service: {
+      readonly name: string;
+      readonly settings: Settings;
+      readonly endpoints: Placed;
+      readonly cells: Cells;
+      readonly breaker: Breaker;
+    },
+    around: {
+      readonly thread: number;
+      readonly zone: undefined;
+      readonly random: () => number;
+      readonly clock: Clock;
+    },
   ) => {
     readonly picker: { pick(context: { tried: ReadonlySet<Chosen>; now: number }): Pick | undefined };
     readonly retryBudget: {
@@ -77,10 +89,10 @@ export interface Built<Settings extends RetrySettings, Placed, Cells> {
 }
 
 const NAME = 'simulated';
-const MODULES = ['config/load', 'balancer/slots', 'l4/service', 'l4/unanswered'];
+const MODULES = ['config/load', 'balancer/slots', 'l4/service', 'l4/unanswered', 'l4/circuit-breaker'];
 
-export function balancingOf<Settings extends RetrySettings, Placed, Cells>(
-  built: Built<Settings, Placed, Cells>,
+export function balancingOf<Settings extends RetrySettings, Placed, Cells, Breaker>(
+  built: Built<Settings, Placed, Cells, Breaker>,
 ): NewBalancing {
   return (input, random, clock) => {
     const { services } = built.parseConfig({
@@ -90,8 +102,10 @@ export function balancingOf<Settings extends RetrySettings, Placed, Cells>(
     const settings = services[NAME];
     if (settings === undefined) throw new Error('the configuration has lost its service');
     const slots = new built.EndpointSlots(1);
-    const placed = () => ({ name: NAME, settings, endpoints: slots.placed, cells: slots.cells });
-    const service = new built.Service(placed(), { thread: 0, zone: undefined, random });
+    const service = new built.Service(
+      { name: NAME, settings, endpoints: slots.placed, cells: slots.cells, breaker: built.newBreakerCells(1) },
+      { thread: 0, zone: undefined, random, clock },
+    );
     const { connectAttempts, retryBudget, retryMinRate: minPerSecond } = settings;
     const mayRetry = (now: number): boolean =>
       retryBudget === 'off' || service.retryBudget.retry({ share: retryBudget / 100, minPerSecond }, now);

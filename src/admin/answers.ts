@@ -27,6 +27,7 @@ function viewOf(record: ConnectionRecord, now: number): ConnectionView {
     openedAt: isoTime(record.openedAt),
     ageMs: toMicroseconds(now - record.startedAt),
     identifyMs: record.identifyMs && toMicroseconds(record.identifyMs),
+    queuedMs: record.queuedMs && toMicroseconds(record.queuedMs),
     connectMs: record.connectMs && toMicroseconds(record.connectMs),
     firstByteMs: record.firstByteMs && toMicroseconds(record.firstByteMs),
     bytesReceived: record.bytesReceived,

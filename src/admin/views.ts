@@ -35,6 +35,7 @@ export const connectionView = z.object({
   openedAt: time,
   ageMs: ms,
   identifyMs: ms.optional(),
+  queuedMs: ms.optional(),
   connectMs: ms.optional(),
   firstByteMs: ms.optional(),
   bytesReceived: count,

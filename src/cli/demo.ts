@@ -22,6 +22,8 @@ const DEFAULTS = {
   '--admin': '127.0.0.1:9901',
   /** Whoever presses Ctrl-C in a demo wants to be done with it. */
   '--drain-timeout': '3s',
+  /** Each request is answered by another server: one sees that there are three. */
+  '--balance': 'round-robin',
 } as const;
 
 export function register(program: Command): void {

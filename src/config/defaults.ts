@@ -10,6 +10,12 @@ export const DEFAULTS = {
   retryBudget: '20%',
   /** As Envoy has it: a service with few connections can still get past a few dead endpoints. */
   retryMinRate: 3,
+  /** As Envoy has it: who waits costs a socket and a little memory. */
+  maxPending: 1024,
+  /** As long as HAProxy's users wait by its documentation's examples, and longer than clients of most services are patient. */
+  queueTimeout: '5s',
+  /** Less than a person notices; ten times what CoDel allows a router, for connections are made less often than packets sent. */
+  queueTarget: '50ms',
   /** RFC 8305 section 8: the recommended Connection Attempt Delay. */
   raceDelay: '250ms',
   /** As linkerd2 has it: of all that were measured the one that a slow or hanging endpoint harms least. */

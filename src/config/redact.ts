@@ -63,6 +63,8 @@ function redactService(service: ServiceConfig): ServiceInput {
     upstreams: service.upstreams.map(formatUpstream),
     connectTimeout: formatDuration(service.connectTimeout),
     connectDeadline: formatDuration(service.connectDeadline),
+    queueTimeout: orOff(service.queueTimeout),
+    queueTarget: orOff(service.queueTarget),
     retryBudget: service.retryBudget === 'off' ? 'off' : `${service.retryBudget}%`,
     raceDelay: formatDuration(service.raceDelay),
     ewmaDecay: formatDuration(service.ewmaDecay),

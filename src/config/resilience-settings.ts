@@ -1,9 +1,30 @@
-/** What keeps a service's troubles from growing: how much is tried again. */
+/** What keeps a service's troubles from growing: how much is carried, waits and is tried again. */
 import { z } from 'zod';
 import { DEFAULTS } from './defaults.js';
-import { count, percent } from './fields.js';
+import { count, duration, percent } from './fields.js';
 
 export const resilienceSettings = {
+  maxConnections: count
+    .optional()
+    .describe(
+      'Connections that the service has at a time, of all listeners; any more wait for a free place. Default: no limit of its own.',
+    ),
+  maxPending: count
+    .default(DEFAULTS.maxPending)
+    .describe("Connections that wait for one of the service's maxConnections; one more is refused at once."),
+  queueTimeout: duration({ off: true })
+    .prefault(DEFAULTS.queueTimeout)
+    .describe('How long a connection may wait for a free place before it is refused; off: at once.'),
+  queueTarget: duration({ off: true })
+    .prefault(DEFAULTS.queueTarget)
+    .describe(
+      'The delay that a standing queue may cause: while everybody waits longer than this, nobody waits longer than this; off for never.',
+    ),
+  maxRetries: count
+    .optional()
+    .describe(
+      'Connections of the service that are being tried at another endpoint at a time. Default: no limit of its own.',
+    ),
   retryBudget: z
     .union([z.literal('off'), percent])
     .prefault(DEFAULTS.retryBudget)

@@ -7,6 +7,7 @@ import type { CancelSignal } from '../core/cancel.js';
 import { type Clock, sleep } from '../core/clock.js';
 import { MeshproxyError } from '../core/errors.js';
 import { formatDuration } from '../core/units.js';
+import type { BreakerBounds } from './circuit-breaker.js';
 import type { LiveConnection } from './live.js';
 import { encodeProxyHeader } from './proxy-header.js';
 import { race } from './race.js';
@@ -22,47 +23,117 @@ export interface Connected {
   readonly pick: Pick;
 }
 
-/** Picks an endpoint and dials it; where that fails, the next, within the service's bounds. No byte has been sent yet. */
+/** Finds a place in the service, picks an endpoint and dials it; where that fails, the next, within the service's bounds. No byte has been sent yet. */
 export async function connect(
   live: LiveConnection,
   service: Service,
   header: ProxyHeader | undefined,
   around: Surroundings,
 ): Promise<Connected> {
+  if (service.breaker.tryEnter(service.bounds)) live.place = service.breaker;
+  else await waitForPlace(live, service, around.clock);
+  live.phase = 'connecting';
+  const startedAt = around.clock.now();
+  service.retryBudget.connection(startedAt);
+  const tries: Tries = { endpoints: new Set(), isRetry: false };
+  try {
+    const connected = await tryEach(live, service, header, startedAt, tries, around);
+    live.connectMs = around.clock.now() - startedAt;
+    return connected;
+  } finally {
+    if (tries.isRetry) service.breaker.retried();
+  }
+}
+
+interface Tries {
+  readonly endpoints: Set<Endpoint>;
+  /** It counts among the connections of the service that are being tried again. */
+  isRetry: boolean;
+}
+
+async function tryEach(
+  live: LiveConnection,
+  service: Service,
+  header: ProxyHeader | undefined,
+  startedAt: number,
+  tries: Tries,
+  around: Surroundings,
+): Promise<Connected> {
   const { clock } = around;
   const { settings } = service;
-  const startedAt = clock.now();
-  const tried = new Set<Endpoint>();
-  live.phase = 'connecting';
-  service.retryBudget.connection(startedAt);
+  const tried = tries.endpoints;
   const leftMs = (): number => settings.connectDeadline - (clock.now() - startedAt);
   while (live.attempts.length < settings.connectAttempts && leftMs() > 0 && hasUntried(service, tried)) {
     if (tried.size > 1) await backOff(live, tried.size - 1, leftMs(), clock);
     const now = clock.now();
     if (leftMs() <= 0) break;
-    if (tried.size > 0 && !mayRetry(service, now)) throw new Stop('connect-failed', usedUp(settings));
+    if (tried.size > 0) requireRetry(service, tries, now);
     // The picker of this moment: what has been removed since the last attempt is not tried.
     const pick = service.picker.pick({ tried, now });
     if (!pick) break;
-    const upstream = await attempt(live, service, pick, header, Math.min(settings.connectTimeout, leftMs()), around);
-    if (upstream) {
-      live.connectMs = clock.now() - startedAt;
-      return { upstream, pick };
-    }
     tried.add(pick.endpoint);
+    const upstream = await attempt(live, service, pick, header, Math.min(settings.connectTimeout, leftMs()), around);
+    if (upstream) return { upstream, pick };
   }
   if (service.picker.endpoints.length === 0) throw new Stop('no-endpoint', `service ${service.name} has no endpoint`);
   // The attempts themselves say why.
   throw new Stop('connect-failed');
 }
 
-function mayRetry({ settings, retryBudget }: Service, now: number): boolean {
-  const { retryBudget: percent, retryMinRate: minPerSecond } = settings;
-  return percent === 'off' || retryBudget.retry({ share: percent / 100, minPerSecond }, now);
+/** The service has all the connections that it may have: this one waits its turn, and no longer than the service says. */
+async function waitForPlace(live: LiveConnection, { breaker, bounds }: Service, clock: Clock): Promise<void> {
+  const since = clock.now();
+  const { signal } = live.cancellable();
+  live.phase = 'waiting';
+  const entered = await breaker.enter(clientOf(live), bounds, signal);
+  live.queuedMs = clock.now() - since;
+  if (entered === 'in') live.place = breaker;
+  if (live.cutBy !== undefined) throw new Stop(live.cutBy);
+  switch (entered) {
+    case 'in':
+      return requireClient(live, signal);
+    case 'full':
+      throw new Stop('service-full', fullness(bounds));
+    case 'timeout':
+      throw new Stop('queue-timeout');
+    case 'overload':
+      throw new Stop('overload', `it waited for ${formatDuration(bounds.queue.targetMs)}, as everybody does`);
+    case 'cut':
+      throw new Error('unreachable: what is cut says why');
+  }
 }
 
-function usedUp({ retryBudget, retryMinRate }: ServiceConfig): string {
-  return `no other endpoint was tried: the retry budget (${retryBudget}% of connections, at least ${retryMinRate} a second) is used up`;
+/** Whose turn it is: clients are let in by turns, whatever number of connections each of them has. */
+function clientOf({ client, clientIdentity }: LiveConnection): string {
+  const port = client.lastIndexOf(':');
+  return clientIdentity ?? (port === -1 ? client : client.slice(0, port));
+}
+
+/** Who has given up meanwhile must not cost an endpoint a connection. */
+async function requireClient({ downstream }: LiveConnection, signal: CancelSignal): Promise<void> {
+  try {
+    await downstream.peek(0, signal);
+  } catch (error) {
+    if (!(error instanceof MeshproxyError) || error.code !== 'disconnected') throw error;
+    throw new Stop('client-reset', 'while it waited for a free place in the service');
+  }
+}
+
+function fullness({ maxConnections, maxPending, queue }: BreakerBounds): string {
+  const waiting = queue.timeoutMs === 0 ? 'none may wait' : `${maxPending} wait already`;
+  return `${maxConnections} connections are open, and ${waiting}`;
+}
+
+function requireRetry({ settings, bounds, breaker, retryBudget }: Service, tries: Tries, now: number): void {
+  const { retryBudget: percent, retryMinRate: minPerSecond } = settings;
+  if (percent !== 'off' && !retryBudget.retry({ share: percent / 100, minPerSecond }, now)) {
+    const budget = `${percent}% of connections, at least ${minPerSecond} a second`;
+    throw new Stop('connect-failed', `no other endpoint was tried: the retry budget (${budget}) is used up`);
+  }
+  tries.isRetry ||= breaker.tryRetry(bounds.maxRetries);
+  if (tries.isRetry) return;
+  const others = `${bounds.maxRetries} other connections are being tried again, and no more may be`;
+  throw new Stop('connect-failed', `no other endpoint was tried: ${others}`);
 }
 
 /** Another endpoint is tried at once; where that fails too, the service itself may be in trouble. The times are Envoy's. */

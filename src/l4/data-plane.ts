@@ -213,6 +213,7 @@ export class DataPlane {
   }
 
   #ended(live: LiveConnection): void {
+    live.place?.leave();
     live.tally.leave();
     this.#options.tally.leave();
     this.#options.live.ended(live);

@@ -29,6 +29,7 @@ export class LiveConnection implements ConnectionRecord {
   endpoint?: string;
   upstream?: string;
   identifyMs?: number;
+  queuedMs?: number;
   connectMs?: number;
   firstByteMs?: number;
   durationMs?: number;
@@ -38,6 +39,8 @@ export class LiveConnection implements ConnectionRecord {
   headerBytes = 0;
   /** The socket towards the endpoint, once there is one. */
   relayedTo: Connection | undefined;
+  /** Its place in its service, once it has one, which it leaves when it has ended. */
+  place: { leave(): void } | undefined;
   /** Who the two sides have proven to be, to be looked at again when fewer are trusted. */
   clientCredential: PeerCredential | undefined;
   serverCredential: PeerCredential | undefined;

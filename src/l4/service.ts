@@ -10,6 +10,8 @@ import type { PlacedEndpoint } from '../balancer/slots.js';
 import type { Random } from '../balancer/strategy.js';
 import type { ServiceConfig } from '../config/schema.js';
 import { formatAddress, type SocketAddress } from '../core/address.js';
+import type { Clock } from '../core/clock.js';
+import { type BreakerBounds, type BreakerCells, CircuitBreaker } from './circuit-breaker.js';
 
 /** All that a data thread is told of a service. Plain enough to be sent to one. */
 export interface PlacedService {
@@ -17,6 +19,7 @@ export interface PlacedService {
   readonly settings: ServiceConfig;
   readonly endpoints: readonly PlacedEndpoint[];
   readonly cells: ServiceCells;
+  readonly breaker: BreakerCells;
 }
 
 export interface ServiceSurroundings {
@@ -24,29 +27,38 @@ export interface ServiceSurroundings {
   readonly thread: number;
   /** The zone that this proxy is in. */
   readonly zone: string | undefined;
+  readonly clock: Clock;
   /** For what is drawn; `Math.random` where absent. A simulation has its own. */
   readonly random?: Random;
 }
 
 export class Service {
   readonly name: string;
+  readonly breaker: CircuitBreaker;
   #around: ServiceSurroundings;
   readonly #stats: ServiceStats;
   #settings: ServiceConfig;
+  #bounds: BreakerBounds;
   #instances: ReadonlyMap<number, Instance> = new Map();
   #picker: Picker;
 
-  constructor({ name, settings, endpoints, cells }: PlacedService, around: ServiceSurroundings) {
+  constructor({ name, settings, endpoints, cells, breaker }: PlacedService, around: ServiceSurroundings) {
     this.name = name;
+    this.breaker = new CircuitBreaker(breaker, around.thread, around.clock);
     this.#around = around;
     this.#stats = new ServiceStats(cells, around.thread);
     this.#settings = settings;
+    this.#bounds = boundsOf(settings);
     this.#picker = this.#build(endpoints);
   }
 
   /** Frozen. */
   get settings(): ServiceConfig {
     return this.#settings;
+  }
+
+  get bounds(): BreakerBounds {
+    return this.#bounds;
   }
 
   get retryBudget(): RetryBudget {
@@ -61,6 +73,7 @@ export class Service {
   /** For connections from now on. */
   replace({ settings, endpoints, cells }: PlacedService, around: ServiceSurroundings): void {
     this.#settings = settings;
+    this.#bounds = boundsOf(settings);
     this.#around = around;
     this.update(endpoints, cells);
   }
@@ -104,6 +117,10 @@ export class Service {
     if (known !== undefined && isSame(known.endpoint, endpoint)) return known;
     return { endpoint, stats: this.#stats.slot(endpoint.slot), weight: weightOf(endpoint) };
   }
+}
+
+function boundsOf({ maxConnections, maxPending, maxRetries, queueTimeout, queueTarget }: ServiceConfig): BreakerBounds {
+  return { maxConnections, maxPending, maxRetries, queue: { timeoutMs: queueTimeout, targetMs: queueTarget } };
 }
 
 function isSame(one: Endpoint, other: Endpoint): boolean {

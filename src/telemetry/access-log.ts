@@ -24,6 +24,7 @@ export interface AccessFields {
   readonly bytesReceived: number;
   readonly bytesSent: number;
   readonly identifyMs: number | undefined;
+  readonly queuedMs: number | undefined;
   readonly connectMs: number | undefined;
   readonly firstByteMs: number | undefined;
   readonly durationMs: number | undefined;
@@ -98,6 +99,7 @@ function fieldsOf(record: ConnectionRecord): AccessFields {
     bytesReceived: record.bytesReceived,
     bytesSent: record.bytesSent,
     identifyMs: rounded(record.identifyMs),
+    queuedMs: rounded(record.queuedMs),
     connectMs: rounded(record.connectMs),
     firstByteMs: rounded(record.firstByteMs),
     durationMs: rounded(record.durationMs),

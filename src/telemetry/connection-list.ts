@@ -59,6 +59,7 @@ function copyOf(record: ConnectionRecord, worker: number | undefined): Connectio
   if (record.endpoint !== undefined) copy.endpoint = record.endpoint;
   if (record.upstream !== undefined) copy.upstream = record.upstream;
   if (record.identifyMs !== undefined) copy.identifyMs = record.identifyMs;
+  if (record.queuedMs !== undefined) copy.queuedMs = record.queuedMs;
   if (record.connectMs !== undefined) copy.connectMs = record.connectMs;
   if (record.firstByteMs !== undefined) copy.firstByteMs = record.firstByteMs;
   return copy;

@@ -18,6 +18,9 @@ export type Ending =
   | 'half-close-timeout'
   | 'endpoint-removed'
   | 'no-endpoint'
+  | 'service-full'
+  | 'queue-timeout'
+  | 'overload'
   | 'connect-failed'
   | 'bad-proxy-header'
   | 'proxy-header-timeout'
@@ -41,6 +44,9 @@ export const ENDINGS: Readonly<Record<Ending, string>> = {
   'half-close-timeout': 'one side had closed and the other neither sent nor closed for the half-close timeout',
   'endpoint-removed': 'its endpoint is no longer one of the service, which has such connections reset',
   'no-endpoint': 'the service has no endpoint',
+  'service-full': 'the service had as many connections as it may have, and as many waiting',
+  'queue-timeout': 'the service had as many connections as it may have for the whole queue timeout',
+  overload: 'the service had more connections waiting than it could take in time',
   'connect-failed': 'no endpoint could be connected to',
   'bad-proxy-header': 'the client did not send a valid PROXY protocol header',
   'proxy-header-timeout': 'the client sent no PROXY protocol header in time',
@@ -70,7 +76,7 @@ export interface Attempt {
   readonly error?: string;
 }
 
-export type Phase = 'identifying' | 'connecting' | 'relaying' | 'ended';
+export type Phase = 'identifying' | 'waiting' | 'connecting' | 'relaying' | 'ended';
 
 export interface ConnectionRecord {
   /** Unique over processes and restarts. */
@@ -98,8 +104,10 @@ export interface ConnectionRecord {
   endpoint?: string;
   upstream?: string;
   readonly attempts: Attempt[];
-  /** Durations in ms since the step before: header read, endpoint connected, first byte from the upstream. */
+  /** Durations in ms since the step before: header read, a free place in the service found, endpoint connected, first byte from the upstream. */
   identifyMs?: number;
+  /** Where it had to wait for that. */
+  queuedMs?: number;
   connectMs?: number;
   firstByteMs?: number;
   /** From the client to the upstream. While the connection lives, a getter on the sockets' own counts. */

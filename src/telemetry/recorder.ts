@@ -12,7 +12,7 @@ import { LatencyBook, type LatencySnapshot } from './latency.js';
 import type { Logger } from './logger.js';
 import { threadCpuSeconds } from './process-usage.js';
 import type { Attempt, ConnectionRecord, Observer, Refusal } from './record.js';
-import { RefusalLog } from './refusal-log.js';
+import { isServiceRefusal, RefusalLog } from './refusal-log.js';
 import { type Names, Wanted } from './wanted.js';
 
 /** Of one worker, or of all that have had its place. */
@@ -97,8 +97,9 @@ export class Recorder implements Observer {
   ended(record: ConnectionRecord): void {
     this.#ended += 1;
     this.#counters.ended(record);
-    const { service, firstByteMs, durationMs } = record;
+    const { service, firstByteMs, durationMs, ending } = record;
     if (service !== undefined) {
+      if (isServiceRefusal(ending)) this.#refusals.turnedAway(service, ending);
       if (firstByteMs !== undefined) this.#latency.record(service, 'firstByte', firstByteMs);
       if (durationMs !== undefined) this.#latency.record(service, 'duration', durationMs);
     }

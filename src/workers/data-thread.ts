@@ -1,6 +1,7 @@
 /** One thread's share of the data plane: it is told setups and endpoints, and serves connections by itself. */
 import type { ServiceCells } from '../balancer/service-stats.js';
 import type { PlacedEndpoint } from '../balancer/slots.js';
+import type { Clock } from '../core/clock.js';
 import { DataPlane, type DataPlaneOptions, type ListenerState, type Route } from '../l4/data-plane.js';
 import { type PlacedService, Service } from '../l4/service.js';
 import type { Tally } from '../l4/tally.js';
@@ -23,6 +24,7 @@ export class DataThread {
   readonly #plane: DataPlane;
   readonly #tallyOf: (listener: ListenerSetup) => Tally | undefined;
   readonly #thread: number;
+  readonly #clock: Clock;
   /** By name. A service that stays over a reload stays the same object. */
   #services: ReadonlyMap<string, Service> = new Map();
 
@@ -30,6 +32,7 @@ export class DataThread {
     this.#plane = new DataPlane(options);
     this.#tallyOf = tallyOf;
     this.#thread = thread;
+    this.#clock = options.clock;
   }
 
   listeners(): readonly ListenerState[] {
@@ -38,7 +41,7 @@ export class DataThread {
 
   /** A new listener accepts from here on; all else is as before until `commit`. */
   async prepare(setup: ThreadSetup): Promise<PreparedPlane> {
-    const around = { thread: this.#thread, zone: setup.zone };
+    const around = { thread: this.#thread, zone: setup.zone, clock: this.#clock };
     const services = new Map<string, Service>();
     for (const service of setup.services) {
       services.set(service.name, this.#services.get(service.name) ?? new Service(service, around));

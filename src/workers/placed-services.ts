@@ -2,10 +2,17 @@
 import type { Endpoint } from '../balancer/picker.js';
 import { EndpointSlots } from '../balancer/slots.js';
 import type { Clock } from '../core/clock.js';
+import { type BreakerCells, forgetInBreaker, newBreakerCells } from '../l4/circuit-breaker.js';
 import type { PlacedService } from '../l4/service.js';
 import type { ServiceSetup } from './plane.js';
 
-type Services = ReadonlyMap<string, { readonly setup: ServiceSetup; readonly slots: EndpointSlots }>;
+interface Kept {
+  readonly setup: ServiceSetup;
+  readonly slots: EndpointSlots;
+  readonly breaker: BreakerCells;
+}
+
+type Services = ReadonlyMap<string, Kept>;
 
 export class PlacedServices {
   readonly #threads: number;
@@ -26,9 +33,10 @@ export class PlacedServices {
   prepare(setups: readonly ServiceSetup[]): { readonly all: readonly PlacedService[]; commit(): void } {
     const services: Services = new Map(
       setups.map((setup) => {
-        const slots = this.#services.get(setup.name)?.slots ?? new EndpointSlots(this.#threads);
+        const known = this.#services.get(setup.name);
+        const slots = known?.slots ?? new EndpointSlots(this.#threads);
         slots.place(setup.endpoints, this.#clock.now());
-        return [setup.name, { setup, slots }];
+        return [setup.name, { setup, slots, breaker: known?.breaker ?? newBreakerCells(this.#threads) }];
       }),
     );
     return {
@@ -44,19 +52,22 @@ export class PlacedServices {
     const service = this.#services.get(name);
     if (service === undefined) return undefined;
     service.slots.place(endpoints, this.#clock.now());
-    return placed(name, service.setup, service.slots);
+    return placed(name, service);
   }
 
   /** A thread has died, and its connections with it. */
   forgetThread(thread: number): void {
-    for (const { slots } of this.#services.values()) slots.forgetThread(thread);
+    for (const { slots, breaker } of this.#services.values()) {
+      slots.forgetThread(thread);
+      forgetInBreaker(breaker, thread);
+    }
   }
 }
 
 function placedOf(services: Services): PlacedService[] {
-  return [...services].map(([name, { setup, slots }]) => placed(name, setup, slots));
+  return [...services].map(([name, service]) => placed(name, service));
 }
 
-function placed(name: string, { settings }: ServiceSetup, slots: EndpointSlots): PlacedService {
-  return { name, settings, endpoints: slots.placed, cells: slots.cells };
+function placed(name: string, { setup, slots, breaker }: Kept): PlacedService {
+  return { name, settings: setup.settings, endpoints: slots.placed, cells: slots.cells, breaker };
 }

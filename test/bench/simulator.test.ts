@@ -8,11 +8,12 @@ import { BALANCES, type Balance, type Outcome, simulate } from '../../bench/simu
 import { Timeline } from '../../bench/simulator/timeline.js';
 import { EndpointSlots } from '../../src/balancer/slots.js';
 import { parseConfig } from '../../src/config/load.js';
+import { newBreakerCells } from '../../src/l4/circuit-breaker.js';
 import { Service } from '../../src/l4/service.js';
 import { Unanswered } from '../../src/l4/unanswered.js';
 
 /** The benchmark knows the program as built, and says itself what it uses of it: that this is so, the compiler checks here. */
-const newBalancing = balancingOf({ parseConfig, EndpointSlots, Service, Unanswered });
+const newBalancing = balancingOf({ parseConfig, EndpointSlots, Service, Unanswered, newBreakerCells });
 
 function named(name: string): Scenario {
   const found = scenarios.find((scenario) => scenario.name === name);

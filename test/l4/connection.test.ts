@@ -161,6 +161,68 @@ describe('the life of a connection', () => {
     expect(await plane.record()).toMatchObject({ ending: 'drain-deadline' });
   });
 
+  describe('of a service with as many connections as it may have', () => {
+    const FULL = { maxConnections: 1, queueTarget: 'off' } as const;
+
+    it('waits for a free place, says for how long, and is served', async () => {
+      const upstream = await server((socket) => void socket.write('served'));
+      const plane = await start([upstream.address], { service: FULL });
+      const first = await client(plane);
+      expect((await readExactly(first, 6)).toString()).toBe('served');
+      const second = await client(plane);
+      await plane.until(() => [...plane.live].some(({ phase }) => phase === 'waiting'));
+      plane.clock.advance(2000);
+      first.resetAndDestroy();
+      expect((await readExactly(second, 6)).toString()).toBe('served');
+      second.resetAndDestroy();
+      await plane.until(() => plane.records.length === 2);
+      expect(plane.records[1]).toMatchObject({ queuedMs: 2000, endpoint: `127.0.0.1:${upstream.address.port}` });
+      expect(plane.records[0]?.queuedMs).toBeUndefined();
+    });
+
+    it.each([
+      [{}, 5000, 'queue-timeout', undefined],
+      [{ queueTimeout: 'off' }, 0, 'service-full', '1 connections are open, and none may wait'],
+    ] as const)('is refused where it may not wait, or waited in vain: %j', async (more, waitMs, ending, detail) => {
+      const upstream = await server();
+      const plane = await start([upstream.address], { service: { ...FULL, ...more } });
+      await client(plane);
+      await plane.until(() => upstream.sockets.length === 1);
+      const second = await client(plane);
+      if (waitMs > 0) await plane.until(() => [...plane.live].some(({ phase }) => phase === 'waiting'));
+      await plane.clock.advanceAsync(waitMs);
+      expect((await readAll(second)).end).toBe('reset');
+      const record = await plane.record();
+      expect(record).toMatchObject({ ending, attempts: [] });
+      expect(record.detail).toBe(detail);
+      expect(upstream.sockets).toHaveLength(1);
+    });
+
+    it('can be cut off while it waits, and takes nobody a place', async () => {
+      const upstream = await server((socket) => socket.write('served'));
+      const plane = await start([upstream.address], { service: FULL });
+      const first = await client(plane);
+      await readExactly(first, 6);
+      const second = await client(plane);
+      await plane.until(() => [...plane.live].some(({ phase }) => phase === 'waiting'));
+      [...plane.live][1]?.cut('drain-deadline');
+      expect((await readAll(second)).end).toBe('reset');
+      first.resetAndDestroy();
+      await plane.until(() => plane.live.size === 0);
+      expect((await readExactly(await client(plane), 6)).toString()).toBe('served');
+    });
+
+    it('leaves its place however it ends', async () => {
+      const upstream = await server((socket) => socket.resetAndDestroy());
+      const plane = await start([upstream.address, NOBODY], { service: { ...FULL, ejectAfter: 'off' } });
+      for (let times = 1; times <= 6; times += 1) {
+        await readAll(await client(plane));
+        await plane.until(() => plane.records.length === times);
+      }
+      expect(plane.records.every(({ queuedMs }) => queuedMs === undefined)).toBe(true);
+    });
+  });
+
   it('tries no other endpoint once the retry budget is used up, and says so', async () => {
     const upstream = await server((socket) => socket.end('served'));
     const plane = await start([NOBODY, upstream.address], {

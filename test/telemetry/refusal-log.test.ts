@@ -41,3 +41,19 @@ test('listeners and reasons do not hide each other', () => {
   refusalLog.refused('db', 'max-connections');
   expect(lines).toHaveLength(3);
 });
+
+test('a service whose circuit breaker is open says so, once in ten seconds', () => {
+  const { clock, lines, refusalLog } = refusals();
+  for (let index = 0; index < 3; index += 1) refusalLog.turnedAway('orders', 'queue-timeout');
+  clock.advance(10_000);
+  expect(lines).toMatchObject([
+    {
+      level: 'warn',
+      service: 'orders',
+      reason: 'queue-timeout',
+      count: 1,
+      msg: expect.stringContaining('orders refused a'),
+    },
+    { count: 2 },
+  ]);
+});
