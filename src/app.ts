@@ -407,6 +407,7 @@ function limitsOf({ limits }: Config) {
   return {
     maxConnections: limits.maxConnections,
     maxMemory: limits.maxMemory ?? defaultMaxMemory(),
+    shedTarget: limits.shedTarget,
     sockets: { keepaliveMs: limits.keepalive, bufferSize: limits.bufferSize },
   };
 }

@@ -38,6 +38,11 @@ export const DEFAULTS = {
   idleTimeout: 'off',
   /** As long as a person might wait for the answer to a finished request; bytes that move start it again. */
   halfCloseTimeout: '5m',
+  /**
+   * Ten times what a busy thread takes for a turn, so that no burst is refused that would drain by itself; and well below the
+   * second after which clients give up, and what is done for them is done for nobody.
+   */
+  shedTarget: '100ms',
   /** Finds a dead peer in about a minute, and stays under the 350 s at which cloud load balancers forget a flow. */
   keepalive: '60s',
   /** A load balancer sends the header at once; this is for one lost packet and its retransmission, twice over. */

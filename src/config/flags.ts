@@ -114,6 +114,7 @@ export const FLAGS = {
   },
   '--max-connections': { value: 'number', group: 'Limits', path: ['limits', 'maxConnections'] },
   '--max-memory': { value: 'size', group: 'Limits', path: ['limits', 'maxMemory'] },
+  '--shed-target': { value: 'duration', group: 'Limits', path: ['limits', 'shedTarget'] },
   '--buffer-size': { value: 'size', group: 'Limits', path: ['limits', 'bufferSize'] },
   '--keepalive': { value: 'duration', group: 'Limits', path: ['limits', 'keepalive'] },
   '--dns-server': { value: 'address', group: 'Name resolution', path: ['dns', 'servers'], repeats: true },

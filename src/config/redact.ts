@@ -23,6 +23,7 @@ export function redact(config: Config): ConfigInput {
     limits: {
       ...limits,
       bufferSize: exactSize(limits.bufferSize),
+      shedTarget: orOff(limits.shedTarget),
       keepalive: orOff(limits.keepalive),
       ...(limits.maxMemory === undefined ? {} : { maxMemory: exactSize(limits.maxMemory) }),
     },

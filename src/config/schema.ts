@@ -134,6 +134,11 @@ export const configSchema = z
           .describe(
             'Resident memory past which new connections are refused. Default: three quarters of what the machine or its control group has.',
           ),
+        shedTarget: duration({ min: 2, max: 60_000, off: true })
+          .prefault(DEFAULTS.shedTarget)
+          .describe(
+            'How long connections may wait to be accepted while this process cannot keep up; past it they are refused at once, those of the busiest sources first. off: however long they wait.',
+          ),
         bufferSize: size(4096, 16 * 1024 ** 2)
           .prefault(DEFAULTS.bufferSize)
           .describe(

@@ -18,6 +18,7 @@ import type { Surroundings } from './surroundings.js';
 import { Tally } from './tally.js';
 import { TlsSetups } from './tls-setups.js';
 import type { Accept, Connection, Listener, SocketOptions, Transport } from './transport.js';
+import { Turnstile } from './turnstile.js';
 import { Unanswered } from './unanswered.js';
 
 /** How long accepting rests after a dial found no descriptor though by our count there was one. */
@@ -39,6 +40,8 @@ export interface Route {
 export interface DataPlaneLimits {
   readonly maxConnections: number | undefined;
   readonly maxMemory: number;
+  /** How long connections may wait to be accepted in an overload, ms; 0: there is no shedding. */
+  readonly shedTarget: number;
   readonly sockets: SocketOptions;
 }
 
@@ -89,6 +92,7 @@ export interface PreparedListeners {
 export class DataPlane {
   readonly #options: DataPlaneOptions;
   readonly #memory: MemoryGauge;
+  readonly #turnstile: Turnstile;
   readonly #unanswered: Unanswered;
   #limits: DataPlaneLimits;
   #tls: TlsSetups;
@@ -107,6 +111,8 @@ export class DataPlane {
     this.#limits = options.limits;
     this.#tls = new TlsSetups(options.identity ?? NOBODY);
     this.#memory = new MemoryGauge(options.clock);
+    this.#turnstile = new Turnstile(options.clock);
+    this.#turnstile.configure(options.limits.shedTarget);
     this.#unanswered = new Unanswered(options.clock);
     this.#around = this.#surroundings();
   }
@@ -160,6 +166,7 @@ export class DataPlane {
       }
       this.#frontends = next;
       this.#limits = limits;
+      this.#turnstile.configure(limits.shedTarget);
       for (const { listener } of next.values()) listener.configure(limits.sockets);
       this.#around = this.#surroundings();
       await Promise.all(gone.map(({ listener }) => listener.close()));
@@ -204,10 +211,12 @@ export class DataPlane {
   #accept(frontend: Frontend, connection: Connection): void {
     const { route, tally } = frontend;
     const { live: connections } = this.#options;
-    const refused = this.#admit(frontend);
+    const waitedMs = this.#turnstile.waitOf(connection);
+    const refused = this.#refusal(frontend, connection, waitedMs);
     if (refused === 'descriptors' && this.#hold(frontend, connection)) return;
     if (refused) return void this.#refuse(frontend, connection, refused);
     const live = connections.open(route.name, connection, tally);
+    live.waitedMs = waitedMs;
     if (!this.#hasRoom()) this.#pause();
     void serve(live, route.settings, route.service, this.#around);
   }
@@ -218,6 +227,16 @@ export class DataPlane {
     this.#options.tally.leave();
     this.#options.live.ended(live);
     this.#resume();
+  }
+
+  /** Counts the connection in, or says why it is not. */
+  #refusal(frontend: Frontend, connection: Connection, waitedMs: number): Refusal | undefined {
+    const { route } = frontend;
+    return (
+      refusal(this.#load(frontend), this.#limitsOf(route)) ??
+      this.#turnstile.refusal(connection, waitedMs, route.settings) ??
+      this.#admit(frontend)
+    );
   }
 
   /** Counts the connection in, or says why it cannot be. */
@@ -269,6 +288,7 @@ export class DataPlane {
       transport,
       sockets: this.#limits.sockets,
       tls: this.#tls,
+      turnstile: this.#turnstile,
       observer,
       unanswered: this.#unanswered,
       isTrusted: (live) => !distrust(live, this.#tls.trust),
@@ -306,6 +326,7 @@ export class DataPlane {
     }
     if (!this.#hasRoom()) return;
     this.#paused = false;
+    this.#turnstile.opened();
     this.#lookingAgain?.cancel();
     for (const { listener } of this.#frontends.values()) listener.resume();
     this.#options.onPause(false);

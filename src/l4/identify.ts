@@ -7,6 +7,7 @@ import { formatDuration } from '../core/units.js';
 import type { LiveConnection } from './live.js';
 import type { ProxyHeader } from './sniff/proxy-format.js';
 import { parseProxyHeader } from './sniff/proxy-protocol.js';
+import { sourceOf } from './sources.js';
 import { Stop, type Surroundings } from './surroundings.js';
 import { credentialOf } from './tls-setups.js';
 
@@ -14,7 +15,7 @@ import { credentialOf } from './tls-setups.js';
 export async function identify(
   live: LiveConnection,
   settings: ListenerConfig,
-  { clock }: Surroundings,
+  { clock, turnstile }: Surroundings,
 ): Promise<ProxyHeader> {
   const controller = live.cancellable();
   const timer = clock.after(settings.proxyProtocolTimeout, () => controller.abort());
@@ -26,6 +27,8 @@ export async function identify(
       if (header.source) live.client = formatAddress(header.source);
       if (header.destination) live.destination = formatAddress(header.destination);
     }
+    const source = header.command === 'proxy' ? header.source : undefined;
+    turnstile.identified(live, 'source', sourceOf(source ?? live.downstream.remote));
     return header;
   } catch (error) {
     if (!(error instanceof MeshproxyError)) throw error;
@@ -67,7 +70,7 @@ export async function secureClient(
   settings: ListenerConfig,
   around: Surroundings,
 ): Promise<void> {
-  const { clock, transport } = around;
+  const { clock, transport, turnstile } = around;
   const how = around.tls.accept(settings);
   if (how === undefined) return;
   const controller = live.cancellable();
@@ -79,6 +82,7 @@ export async function secureClient(
     if (live.clientCredential?.id !== undefined) live.clientIdentity = live.clientCredential.id;
     // While hands were shaken, another identity may have come into force.
     if (!around.isTrusted(live)) throw new MeshproxyError('aborted', 'trusted no more');
+    if (live.clientIdentity !== undefined) turnstile.identified(live, 'identity', live.clientIdentity);
   } catch (error) {
     if (!(error instanceof MeshproxyError)) throw error;
     if (live.cutBy !== undefined) throw new Stop(live.cutBy);

@@ -37,6 +37,8 @@ export class LiveConnection implements ConnectionRecord {
   detail?: string;
   /** Of what came from the client, what was for us: its PROXY protocol header. */
   headerBytes = 0;
+  /** How long it had waited to be accepted, as far as that was asked. */
+  waitedMs = 0;
   /** The socket towards the endpoint, once there is one. */
   relayedTo: Connection | undefined;
   /** Its place in its service, once it has one, which it leaves when it has ended. */

@@ -4,6 +4,7 @@ import type { Ending, Observer } from '../telemetry/record.js';
 import type { LiveConnection } from './live.js';
 import type { TlsSetups } from './tls-setups.js';
 import type { SocketOptions, Transport } from './transport.js';
+import type { Turnstile } from './turnstile.js';
 import type { Unanswered } from './unanswered.js';
 
 /** What a connection needs of its surroundings. */
@@ -14,6 +15,7 @@ export interface Surroundings {
   readonly sockets: SocketOptions;
   /** Of the identity in force. */
   readonly tls: TlsSetups;
+  readonly turnstile: Pick<Turnstile, 'identified'>;
   /** Those of this thread. */
   readonly unanswered: Unanswered;
   /** Whether both sides are trusted still, by what holds now; a connection of which they are not is cut. */

@@ -85,6 +85,11 @@ export interface Connection {
   readonly remote: SocketAddress | undefined;
   /** Our end. */
   readonly local: SocketAddress | undefined;
+  /**
+   * Of a connection that was just accepted: how long it had waited for that in the kernel's queue, ms, to the nearest tick of the
+   * kernel (1 to 10). 0 where the system does not tell. Costs a system call.
+   */
+  readonly queuedMs: number;
   /** Bytes taken from the kernel, and handed to it, so far. */
   readonly bytesRead: number;
   readonly bytesWritten: number;

@@ -26,6 +26,7 @@ export type Ending =
   | 'proxy-header-timeout'
   | 'closed-before-header'
   | 'client-handshake'
+  | 'shed'
   | 'exhausted'
   | 'drain-deadline'
   | 'internal-error';
@@ -52,6 +53,7 @@ export const ENDINGS: Readonly<Record<Ending, string>> = {
   'proxy-header-timeout': 'the client sent no PROXY protocol header in time',
   'closed-before-header': 'the client closed before it had sent its PROXY protocol header',
   'client-handshake': 'there was no TLS with the client',
+  shed: 'this proxy could not keep up, and the client, known only after accept, had had its share',
   exhausted: 'this process or machine had no descriptor or memory left',
   'drain-deadline': 'it was still open when the drain timeout ran out, or when the proxy was told to end at once',
   'internal-error': 'a bug in meshproxy; please report it',
@@ -63,7 +65,13 @@ export function isOrderly(ending: Ending): boolean {
 }
 
 /** Why a listener turned a connection away before it became one. */
-export type Refusal = 'max-connections' | 'listener-max-connections' | 'max-memory' | 'descriptors' | 'draining';
+export type Refusal =
+  | 'max-connections'
+  | 'listener-max-connections'
+  | 'max-memory'
+  | 'descriptors'
+  | 'overload'
+  | 'draining';
 
 /** One attempt to reach an endpoint. */
 export interface Attempt {

@@ -11,6 +11,7 @@ const REASONS: Readonly<Record<Refusal, string>> = {
   'listener-max-connections': "as many connections as the listener's maxConnections allows are open",
   'max-memory': 'this process uses as much memory as limits.maxMemory allows',
   descriptors: 'this process has no descriptor left: raise its limit of open files',
+  overload: 'this process cannot keep up: connections wait longer than limits.shedTarget to be accepted',
   draining: 'this process is shutting down',
 };
 

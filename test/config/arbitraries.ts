@@ -79,6 +79,7 @@ export const validInput: fc.Arbitrary<ConfigInput> = fc
       limits: some({
         maxConnections: count,
         maxMemory: fc.oneof(fc.integer({ min: 64 * 1024 ** 2, max: 2 ** 40 }), fc.constantFrom('64MiB', '2g')),
+        shedTarget: fc.oneof(durationText(2, 60_000), fc.constant('off')),
         bufferSize: fc.oneof(fc.integer({ min: 4096, max: 2 ** 24 }), fc.constantFrom('64KiB', '1m')),
         keepalive: fc.oneof(durationText(1000, 21_600_000), fc.constant('off')),
       }),

@@ -75,7 +75,7 @@ describe('parseConfig', () => {
       drainTimeout: 30_000,
       accessLog: 'all',
       log: { level: 'info', format: 'auto' },
-      limits: { bufferSize: 65_536, keepalive: 60_000 },
+      limits: { shedTarget: 100, bufferSize: 65_536, keepalive: 60_000 },
       dns: { minTtl: 1000, maxTtl: 300_000, fallbackTtl: 30_000 },
     });
   });

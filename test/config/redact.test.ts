@@ -66,7 +66,7 @@ describe('a configuration written back', () => {
       drainTimeout: '30s',
       accessLog: 'all',
       log: { level: 'info', format: 'auto' },
-      limits: { maxMemory: '3GiB', bufferSize: '64KiB', keepalive: '1m' },
+      limits: { maxMemory: '3GiB', shedTarget: '100ms', bufferSize: '64KiB', keepalive: '1m' },
       dns: { minTtl: '1s', maxTtl: '5m', fallbackTtl: '30s' },
     });
   });

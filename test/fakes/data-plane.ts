@@ -11,7 +11,7 @@ import { LiveConnections } from '../../src/l4/live.js';
 import { Service } from '../../src/l4/service.js';
 import { streamsTransport } from '../../src/l4/streams/transport.js';
 import { Tally } from '../../src/l4/tally.js';
-import type { Transport } from '../../src/l4/transport.js';
+import type { Connection, Transport } from '../../src/l4/transport.js';
 import type { Attempt, ConnectionRecord, Observer, Refusal } from '../../src/telemetry/record.js';
 import { VirtualClock } from './clock.js';
 
@@ -23,6 +23,8 @@ export interface TestPlaneOptions {
   readonly service?: ServiceInput;
   /** In place of the real transport's `dial`. */
   readonly dial?: Transport['dial'];
+  /** In place of what the system says of how long connections have waited to be accepted. */
+  queuedMs?(): number;
 }
 
 export class TestPlane implements Observer {
@@ -41,6 +43,7 @@ export class TestPlane implements Observer {
   #limits: DataPlaneLimits = {
     maxConnections: undefined,
     maxMemory: Number.POSITIVE_INFINITY,
+    shedTarget: 0,
     sockets: { keepaliveMs: 60_000, bufferSize: 65_536 },
   };
 
@@ -80,7 +83,7 @@ export class TestPlane implements Observer {
   constructor(options: TestPlaneOptions) {
     this.plane = new DataPlane({
       clock: this.clock,
-      transport: options.dial ? { ...streamsTransport, dial: options.dial } : streamsTransport,
+      transport: transportOf(options),
       live: this.live,
       observer: this,
       tally: new Tally(),
@@ -149,6 +152,14 @@ export class TestPlane implements Observer {
     for (const resolve of this.#waiting) resolve();
     this.#waiting.clear();
   }
+}
+
+function transportOf({ dial = streamsTransport.dial, queuedMs: get }: TestPlaneOptions): Transport {
+  const listen: Transport['listen'] = (address, sockets, accept, exhausted) => {
+    const late = get && ((connection: Connection) => accept(Object.defineProperty(connection, 'queuedMs', { get })));
+    return streamsTransport.listen(address, sockets, late ?? accept, exhausted);
+  };
+  return { ...streamsTransport, dial, listen };
 }
 
 function toEndpoints(upstreams: readonly SocketAddress[]): Endpoint[] {

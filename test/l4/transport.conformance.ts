@@ -380,6 +380,25 @@ export function describeTransport(transport: Transport): void {
         }
       });
 
+      it('tells how long what it accepts has waited for that', async () => {
+        const { promise, resolve } = withResolvers<Connection>();
+        const listener = await listen(resolve);
+        listener.pause();
+        const client = await connectTo(listener.address);
+        cleanups.push(() => client.destroy());
+        const until = performance.now() + 50;
+        // What it sends makes it no younger.
+        client.write('still here');
+        while (performance.now() < until) await new Promise((turn) => setImmediate(turn));
+        listener.resume();
+        const connection = await promise;
+        cleanups.push(() => connection.reset());
+        // A kernel's tick is 10 ms at most.
+        expect(connection.queuedMs).toBeGreaterThanOrEqual(process.platform === 'linux' ? 30 : 0);
+        connection.reset();
+        await expect.poll(() => connection.queuedMs).toBe(0);
+      });
+
       it('takes other options for what it accepts from then on, and turns nobody away meanwhile', async () => {
         const connections: Connection[] = [];
         const listener = await listen((connection) => {

@@ -136,6 +136,7 @@ describe.skipIf(!nativeSupport().ok)('a pool of workers', () => {
       limits: {
         maxConnections: limits.maxConnections,
         maxMemory: Number.POSITIVE_INFINITY,
+        shedTarget: 0,
         sockets: { keepaliveMs: limits.keepalive, bufferSize: limits.bufferSize },
       },
       identity: NOBODY,

@@ -3,7 +3,7 @@ import type { SocketAddress } from '../../core/address.js';
 import type { SocketOptions } from '../transport.js';
 import { errnoError } from './errno.js';
 import { ERR, type Family, HUP, IN, type Kernel, OUT, type Pipe, PRI, RDHUP } from './kernel.js';
-import { type LinuxCalls, linuxCalls, pin } from './libc.js';
+import { type LinuxCalls, libc, linuxCalls, pin } from './libc.js';
 import { AF_INET, AF_INET6, AF_UNIX, decodeSockaddr, encodeSockaddr, SOCKADDR_BYTES } from './sockaddr.js';
 
 const FAMILIES: Readonly<Record<Family, number>> = { ipv4: AF_INET, ipv6: AF_INET6, unix: AF_UNIX };
@@ -288,6 +288,10 @@ export class LinuxKernel implements Kernel {
     this.#nameLength.bytes.writeUInt32LE(SOCKADDR_BYTES);
     const failed = this.#c.getpeername(fd, this.#name.address, this.#nameLength.address) !== 0;
     return failed ? undefined : this.acceptedFrom();
+  }
+
+  queuedMs(fd: number): number {
+    return libc()?.establishedMs(fd) ?? 0;
   }
 
   bind(fd: number, address: SocketAddress): number {

@@ -8,6 +8,8 @@ import type { Handler } from './reactor.js';
 
 /** Accepted before others have their turn; what still waits is told again. */
 const ACCEPTS_PER_TURN = 64;
+/** The same of those that are turned away at once, which costs next to nothing: they are not to wait for that behind others. */
+const REFUSALS_PER_TURN = 1024;
 
 /**
  * Rest after there was no descriptor for a waiting client, ms. The socket stays readable, so without a rest the thread
@@ -71,13 +73,15 @@ export class NativeListener implements Listener, Handler {
 
   onEvents(): void {
     const { kernel } = this.#engine;
-    for (let accepts = 0; accepts < ACCEPTS_PER_TURN && this.#state === 'open'; accepts += 1) {
+    let [accepts, refusals] = [0, 0];
+    while (accepts < ACCEPTS_PER_TURN && refusals < REFUSALS_PER_TURN && this.#state === 'open') {
       const fd = kernel.accept(this.#options.fd);
-      if (fd >= 0) {
-        if (this.#options.share?.(fd) !== true) this.#accepted(fd, kernel.acceptedFrom());
-      } else if (fd === -EAGAIN) return;
-      else if (isShortage(fd)) return void this.#rest();
-      // Any other is one client that has gone already (accept(2)): the next is none the worse for it.
+      if (fd === -EAGAIN) return;
+      if (isShortage(fd)) return void this.#rest();
+      // Any other failure is one client that has gone already (accept(2)): the next is none the worse for it.
+      const shared = fd >= 0 && this.#options.share?.(fd) === true;
+      if (fd < 0 || shared || this.#accepted(fd, kernel.acceptedFrom())) accepts += 1;
+      else refusals += 1;
     }
   }
 
@@ -86,10 +90,14 @@ export class NativeListener implements Listener, Handler {
     this.#accepted(fd, this.#engine.kernel.remoteAddress(fd));
   }
 
-  #accepted(fd: number, remote: SocketAddress | undefined): void {
+  /** Whether it was let in. */
+  #accepted(fd: number, remote: SocketAddress | undefined): boolean {
     const { kernel, reactor } = this.#engine;
     const connection = new NativeConnection(this.#engine, fd, remote);
-    if (reactor.watchEdges(fd, connection) < 0) return void kernel.abort(fd);
+    if (reactor.watchEdges(fd, connection) < 0) {
+      kernel.abort(fd);
+      return false;
+    }
     reactor.callingOut();
     try {
       this.#options.accept(connection);
@@ -97,6 +105,7 @@ export class NativeListener implements Listener, Handler {
       reactor.reportBug(error);
       connection.reset();
     }
+    return !connection.closed;
   }
 
   /** Where the system does not watch any more (`max_user_watches`): as where there is no descriptor, clients wait. */

@@ -55,6 +55,11 @@ export class StreamConnection implements Connection {
     return this.#local ?? localAddress(this.raw);
   }
 
+  get queuedMs(): number {
+    const fd = this.#unix ? undefined : descriptorOf(this.raw);
+    return fd === undefined ? 0 : (libc()?.establishedMs(fd) ?? 0);
+  }
+
   get bytesRead(): number {
     return this.socket.bytesRead;
   }

@@ -282,6 +282,10 @@ export class FakeKernel implements Kernel {
     return this.acceptedFrom();
   }
 
+  queuedMs(): number {
+    return 0;
+  }
+
   bind(): number {
     return 0;
   }

@@ -1,0 +1,115 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Shedder } from '../../src/l4/shedder.js';
+
+const TARGET = 20;
+const INTERVAL = 100;
+
+/** A thread that has had the same standing wait for two intervals; the time of the end. */
+function overloaded(waitMs = 30): { readonly shedder: Shedder; readonly now: number } {
+  const shedder = new Shedder(TARGET);
+  let now = 0;
+  for (; now <= 2 * INTERVAL; now += 10) {
+    shedder.waited(waitMs, now);
+    shedder.admitted('source', 'noisy', now);
+  }
+  return { shedder, now };
+}
+
+describe('shedding', () => {
+  it('refuses nobody before the wait has been standing for an interval', () => {
+    const shedder = new Shedder(TARGET);
+    for (let now = 0; now < INTERVAL; now += 10) {
+      shedder.waited(5000, now);
+      expect(shedder.refuses('source', 'noisy', 5000, now)).toBe(false);
+    }
+  });
+
+  it('refuses who has waited longer than the target, in an overload', () => {
+    const { shedder, now } = overloaded();
+    expect(shedder.refuses('source', 'noisy', TARGET, now)).toBe(false);
+    expect(shedder.refuses('source', 'noisy', TARGET + 1, now)).toBe(true);
+  });
+
+  it('lets a quiet client in while a noisy one is refused, unless it has waited for an interval', () => {
+    const { shedder, now } = overloaded();
+    shedder.admitted('source', 'quiet', now);
+    expect(shedder.refuses('source', 'quiet', INTERVAL, now)).toBe(false);
+    expect(shedder.refuses('source', 'new', INTERVAL, now)).toBe(false);
+    expect(shedder.refuses('source', 'quiet', INTERVAL + 1, now)).toBe(true);
+  });
+
+  it('refuses who is not known yet only where anybody would be', () => {
+    const { shedder, now } = overloaded();
+    expect(shedder.refusesAnyone(INTERVAL, now)).toBe(false);
+    expect(shedder.refusesAnyone(INTERVAL + 1, now)).toBe(true);
+  });
+
+  it('compares identities with identities, and addresses with addresses', () => {
+    const { shedder, now } = overloaded();
+    for (let times = 0; times < 10; times += 1) shedder.admitted('identity', 'spiffe://a/noisy', now);
+    shedder.admitted('identity', 'spiffe://a/quiet', now);
+    expect(shedder.refuses('identity', 'spiffe://a/noisy', TARGET + 1, now)).toBe(true);
+    expect(shedder.refuses('identity', 'spiffe://a/quiet', TARGET + 1, now)).toBe(false);
+  });
+
+  it('asks each connection in an overload, and else one now and then', () => {
+    const calm = new Shedder(TARGET);
+    expect(calm.asks(0)).toBe(true);
+    calm.waited(0, 0);
+    expect(calm.asks(0.5)).toBe(false);
+    expect(calm.asks(1)).toBe(true);
+    const { shedder, now } = overloaded();
+    shedder.waited(30, now);
+    expect(shedder.asks(now)).toBe(true);
+  });
+
+  /**
+   * One thread that serves one connection each `costMs`, with a queue before it: clients that come at three times what it can do, most
+   * of them of one source. Refusing costs nothing.
+   */
+  function simulate(costMs: number, noisyPerMs: number, quietPerMs: number, durationMs: number) {
+    const shedder = new Shedder(TARGET);
+    const queue: { readonly at: number; readonly source: string }[] = [];
+    const waits: number[] = [];
+    const outcomes = { noisy: [0, 0], quiet: [0, 0] };
+    let [busyUntil, noisy, quiet] = [0, 0, 0];
+    for (let now = 0; now < durationMs; now += 1) {
+      for (noisy += noisyPerMs; noisy >= 1; noisy -= 1) queue.push({ at: now, source: 'noisy' });
+      for (quiet += quietPerMs; quiet >= 1; quiet -= 1) queue.push({ at: now, source: `quiet ${now % 50}` });
+      while (busyUntil <= now) {
+        const next = queue.shift();
+        if (next === undefined) break;
+        const waited = now - next.at;
+        shedder.waited(waited, now);
+        const outcome = next.source === 'noisy' ? outcomes.noisy : outcomes.quiet;
+        const refused = shedder.refuses('source', next.source, waited, now);
+        if (now > durationMs / 4) outcome[refused ? 1 : 0] = (outcome[refused ? 1 : 0] ?? 0) + 1;
+        if (refused) continue;
+        shedder.admitted('source', next.source, now);
+        busyUntil = Math.max(busyUntil, now - 1) + costMs;
+        if (now > durationMs / 4) waits.push(waited);
+      }
+    }
+    return { waits: waits.sort((a, b) => a - b), outcomes };
+  }
+
+  it('keeps a thread that gets three times what it can do busy, nobody waiting much longer than the target, and the quiet served', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: 0.2, max: 2, noNaN: true }),
+        fc.double({ min: 0, max: 0.1, noNaN: true }),
+        (costMs, quiet) => {
+          const durationMs = 8000;
+          const capacity = 1 / costMs;
+          const { waits, outcomes } = simulate(costMs, 3 * capacity, quiet * capacity, durationMs);
+          expect(waits.length).toBeGreaterThan(0.9 * 0.75 * durationMs * capacity);
+          expect(waits[Math.floor(0.99 * waits.length)]).toBeLessThanOrEqual(TARGET + 2);
+          expect(outcomes.quiet[1]).toBe(0);
+          expect(outcomes.noisy[1]).toBeGreaterThan(0);
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+});
