@@ -26,8 +26,11 @@ interface Waiter extends Queued {
 
 /** A place may come free without this thread being told (another has died): who waits looks so often, ms. */
 const LOOK_MS = 50;
-/** A queue stands that had no quick moment for so many times its target: RFC 8289 section 4.4 has 5 ms and 100 ms. */
-const INTERVAL_PER_TARGET = 20;
+/**
+ * A queue stands that had no quick moment for so many times its target. RFC 8289 section 4.4 has 20; here it is half of that, for
+ * until it is known, which takes up to two intervals, the queue grows.
+ */
+const INTERVAL_PER_TARGET = 10;
 
 export class PendingQueue {
   readonly #clock: Clock;
@@ -35,6 +38,8 @@ export class PendingQueue {
   readonly #waiting = new FairQueue<Waiter>();
   #codel: CoDel | undefined;
   #targetMs = 0;
+  /** When somebody was last refused because the queue stood. */
+  #refusedAt = Number.NEGATIVE_INFINITY;
   #next: Timer | undefined;
 
   /** @param take takes a free place, where there is one */
@@ -101,14 +106,21 @@ export class PendingQueue {
         const { mostMs, how } = this.#patience(front, now);
         if (now - front.since < mostMs) break;
         this.#waiting.remove(front);
+        if (how === 'overload') this.#refusedAt = now;
         front.settle(how);
       }
     }
   }
 
   #patience({ bounds }: Waiter, now: number): { readonly mostMs: number; readonly how: 'timeout' | 'overload' } {
-    const stands = this.#codel?.isOverloaded(now) === true && this.#targetMs < bounds.timeoutMs;
+    const stands = this.#stands(now) && this.#targetMs < bounds.timeoutMs;
     return stands ? { mostMs: this.#targetMs, how: 'overload' } : { mostMs: bounds.timeoutMs, how: 'timeout' };
+  }
+
+  /** Also while it is refusing that keeps those who are let in from waiting longer: without it the queue would stand again. */
+  #stands(now: number): boolean {
+    if (this.#codel === undefined) return false;
+    return this.#codel.isOverloaded(now) || now - this.#refusedAt < this.#targetMs * INTERVAL_PER_TARGET;
   }
 
   #watch(): void {
