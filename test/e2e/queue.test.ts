@@ -88,8 +88,9 @@ describe.each(ENGINES)('on %s, a service with as many connections as it may have
     });
     let released = 0;
     const release = setInterval(() => {
-      if (server.names.length > released) released += 1;
-      else return;
+      // The first not before there are as many as there may be.
+      if (server.names.length < Math.max(4, released + 1)) return;
+      released += 1;
       server.release();
     }, 1);
     onTestFinished(() => clearInterval(release));
