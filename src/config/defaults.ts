@@ -16,6 +16,8 @@ export const DEFAULTS = {
   queueTimeout: '5s',
   /** Less than a person notices; ten times what CoDel allows a router, for connections are made less often than packets sent. */
   queueTarget: '50ms',
+  /** Off: a proxy that does not know the protocol cannot know whether a request may arrive twice. */
+  replay: 'off',
   /** RFC 8305 section 8: the recommended Connection Attempt Delay. */
   raceDelay: '250ms',
   /** As linkerd2 has it: of all that were measured the one that a slow or hanging endpoint harms least. */

@@ -81,6 +81,7 @@ export const FLAGS = {
   '--queue-target': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'queueTarget'] },
   '--max-retries': { value: 'number', group: 'Upstreams', path: ['defaults', 'service', 'maxRetries'] },
   '--retry-budget': { value: 'percentage', group: 'Upstreams', path: ['defaults', 'service', 'retryBudget'] },
+  '--replay': { value: 'size', group: 'Upstreams', path: ['defaults', 'service', 'replay'] },
   '--retry-min-rate': { value: 'number', group: 'Upstreams', path: ['defaults', 'service', 'retryMinRate'] },
   '--race-delay': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'raceDelay'] },
   '--idle-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'idleTimeout'] },

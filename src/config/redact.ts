@@ -64,6 +64,7 @@ function redactService(service: ServiceConfig): ServiceInput {
     upstreams: service.upstreams.map(formatUpstream),
     connectTimeout: formatDuration(service.connectTimeout),
     connectDeadline: formatDuration(service.connectDeadline),
+    replay: service.replay === 0 ? 'off' : exactSize(service.replay),
     queueTimeout: orOff(service.queueTimeout),
     queueTarget: orOff(service.queueTarget),
     retryBudget: service.retryBudget === 'off' ? 'off' : `${service.retryBudget}%`,

@@ -1,7 +1,7 @@
 /** What keeps a service's troubles from growing: how much is carried, waits and is tried again. */
 import { z } from 'zod';
 import { DEFAULTS } from './defaults.js';
-import { count, duration, percent } from './fields.js';
+import { count, duration, percent, size } from './fields.js';
 
 export const resilienceSettings = {
   maxConnections: count
@@ -30,6 +30,12 @@ export const resilienceSettings = {
     .prefault(DEFAULTS.retryBudget)
     .describe(
       'How many connections may be tried at another endpoint, of those of the last ten seconds; off for all, within connectAttempts.',
+    ),
+  replay: z
+    .union([z.literal('off').transform(() => 0), size(1, 1024 ** 2)])
+    .prefault(DEFAULTS.replay)
+    .describe(
+      'For protocols in which a request may arrive twice: where an endpoint resets the connection before it has begun to answer, what the client has sent so far, up to so much, is sent to another endpoint. off: only where nothing has been sent.',
     ),
   retryMinRate: count
     .default(DEFAULTS.retryMinRate)

@@ -1,26 +1,29 @@
 /** From a service to a connection to one of its endpoints: pick, dial, and where that fails, the next. */
-import type { Endpoint, Failure, Pick } from '../balancer/picker.js';
+import type { Endpoint, Failure, Pick, Picker } from '../balancer/picker.js';
 import type { ServiceConfig } from '../config/schema.js';
 import { formatAddress, type SocketAddress } from '../core/address.js';
 import { backoffMs } from '../core/backoff.js';
-import type { CancelSignal } from '../core/cancel.js';
+import type { Canceller, CancelSignal } from '../core/cancel.js';
 import { type Clock, sleep } from '../core/clock.js';
-import { MeshproxyError } from '../core/errors.js';
+import { describeError, MeshproxyError } from '../core/errors.js';
 import { formatDuration } from '../core/units.js';
 import type { BreakerBounds } from './circuit-breaker.js';
 import type { LiveConnection } from './live.js';
+import { open } from './opening.js';
 import { encodeProxyHeader } from './proxy-header.js';
 import { race } from './race.js';
+import { RelayWatch } from './relay-watch.js';
 import type { Service } from './service.js';
 import type { ProxyHeader } from './sniff/proxy-format.js';
 import { Stop, type Surroundings } from './surroundings.js';
 import { credentialOf } from './tls-setups.js';
 import type { Connection } from './transport.js';
 
-/** A connection to an endpoint, and the pick that is to hear how it fares. */
+/** A connection to an endpoint, the pick that is to hear how it fares, and what watches it. */
 export interface Connected {
   readonly upstream: Connection;
   readonly pick: Pick;
+  readonly watch: RelayWatch;
 }
 
 /** Finds a place in the service, picks an endpoint and dials it; where that fails, the next, within the service's bounds. No byte has been sent yet. */
@@ -32,20 +35,18 @@ export async function connect(
 ): Promise<Connected> {
   if (service.breaker.tryEnter(service.bounds)) live.place = service.breaker;
   else await waitForPlace(live, service, around.clock);
-  live.phase = 'connecting';
-  const startedAt = around.clock.now();
-  service.retryBudget.connection(startedAt);
-  const tries: Tries = { endpoints: new Set(), isRetry: false };
+  const tries: Tries = { startedAt: around.clock.now(), endpoints: new Set(), isRetry: false };
+  service.retryBudget.connection(tries.startedAt);
   try {
-    const connected = await tryEach(live, service, header, startedAt, tries, around);
-    live.connectMs = around.clock.now() - startedAt;
-    return connected;
+    return await tryEach(live, service, header, tries, around);
   } finally {
     if (tries.isRetry) service.breaker.retried();
   }
 }
 
 interface Tries {
+  /** Moved on by the time that an endpoint was connected to and then broke off: only connecting has a deadline. */
+  startedAt: number;
   readonly endpoints: Set<Endpoint>;
   /** It counts among the connections of the service that are being tried again. */
   isRetry: boolean;
@@ -55,29 +56,75 @@ async function tryEach(
   live: LiveConnection,
   service: Service,
   header: ProxyHeader | undefined,
-  startedAt: number,
   tries: Tries,
   around: Surroundings,
 ): Promise<Connected> {
   const { clock } = around;
   const { settings } = service;
   const tried = tries.endpoints;
-  const leftMs = (): number => settings.connectDeadline - (clock.now() - startedAt);
-  while (live.attempts.length < settings.connectAttempts && leftMs() > 0 && hasUntried(service, tried)) {
+  const leftMs = (): number => settings.connectDeadline - (clock.now() - tries.startedAt);
+  const mayTry = (): boolean =>
+    live.attempts.length < settings.connectAttempts && leftMs() > 0 && hasUntried(service, tried);
+  live.phase = 'connecting';
+  while (mayTry()) {
     if (tried.size > 1) await backOff(live, tried.size - 1, leftMs(), clock);
     const now = clock.now();
     if (leftMs() <= 0) break;
     if (tried.size > 0) requireRetry(service, tries, now);
     // The picker of this moment: what has been removed since the last attempt is not tried.
-    const pick = service.picker.pick({ tried, now });
+    const { picker } = service;
+    const pick = picker.pick({ tried, now });
     if (!pick) break;
     tried.add(pick.endpoint);
     const upstream = await attempt(live, service, pick, header, Math.min(settings.connectTimeout, leftMs()), around);
-    if (upstream) return { upstream, pick };
+    if (!upstream) continue;
+    const connectMs = clock.now() - tries.startedAt;
+    live.connectMs = connectMs;
+    const connected = begin(live, service, picker, upstream, pick, around);
+    // Where there is no other endpoint to go to, what happens to this one is the relay's to find.
+    if (!mayTry() || !(await brokeOff(live, connected, settings))) return connected;
+    tries.startedAt = clock.now() - connectMs;
   }
   if (service.picker.endpoints.length === 0) throw new Stop('no-endpoint', `service ${service.name} has no endpoint`);
   // The attempts themselves say why.
   throw new Stop('connect-failed');
+}
+
+function begin(
+  live: LiveConnection,
+  service: Service,
+  picker: Picker,
+  upstream: Connection,
+  pick: Pick,
+  around: Surroundings,
+): Connected {
+  const { settings } = service;
+  if (settings.onEndpointRemoved === 'reset' && picker !== service.picker && !isOf(service.picker, live.upstream)) {
+    // Whoever resets what is open to a removed endpoint has missed the one that was only being connected to.
+    upstream.reset();
+    pick.abandoned();
+    throw new Stop('endpoint-removed', live.upstream);
+  }
+  live.relaying(upstream);
+  return { upstream, pick, watch: new RelayWatch(live, upstream, pick, settings, around) };
+}
+
+function isOf({ endpoints }: Picker, upstream: string | undefined): boolean {
+  return endpoints.some(({ addresses }) => addresses.some((one) => formatAddress(one) === upstream));
+}
+
+/** Whether the endpoint broke while the client could still be sent to another: then it is as if it had never been connected to. */
+async function brokeOff(live: LiveConnection, { upstream, watch }: Connected, { replay }: ServiceConfig) {
+  const client = live.downstream;
+  const step = (): Canceller => live.cancellable();
+  const opened = await open({ client, upstream, replayBytes: replay, step, onFirstByte: () => watch.onFirstByte() });
+  live.relaying(upstream);
+  if (opened.kind === 'relay') return false;
+  const { error } = opened;
+  watch.stop({ kind: 'reset', by: 'peer', cause: error });
+  upstream.reset();
+  live.brokeOff(`${live.upstream}: broke off before it had answered: ${describeError(error.cause ?? error)}`);
+  return true;
 }
 
 /** The service has all the connections that it may have: this one waits its turn, and no longer than the service says. */
@@ -148,12 +195,6 @@ async function backOff(live: LiveConnection, failures: number, atMostMs: number,
 
 function hasUntried({ picker }: Service, tried: ReadonlySet<Endpoint>): boolean {
   return picker.endpoints.some((endpoint) => !tried.has(endpoint));
-}
-
-/** Whoever resets what is open to a removed endpoint has missed the one that was only being connected to. */
-export function requireEndpoint({ upstream = '' }: LiveConnection, { picker }: Service): void {
-  const isThere = picker.endpoints.some(({ addresses }) => addresses.some((one) => formatAddress(one) === upstream));
-  if (!isThere) throw new Stop('endpoint-removed', upstream);
 }
 
 /** One attempt at one endpoint, all of whose addresses are raced. `undefined` where the next may be tried. */

@@ -10,10 +10,9 @@
 import type { ListenerConfig } from '../config/schema.js';
 import { describeError } from '../core/errors.js';
 import type { Ending } from '../telemetry/record.js';
-import { type Connected, connect, requireEndpoint } from './connect.js';
+import { type Connected, connect } from './connect.js';
 import { identify, secureClient } from './identify.js';
 import type { LiveConnection } from './live.js';
-import { RelayWatch } from './relay-watch.js';
 import type { Service } from './service.js';
 import { Stop, type Surroundings } from './surroundings.js';
 import type { RelayEnd } from './transport.js';
@@ -27,12 +26,8 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
     const header = listener.acceptProxyProtocol ? await identify(live, listener, around) : undefined;
     if (listener.tlsAccept !== 'off') await secureClient(live, listener, around);
     live.service = service.name;
-    const { settings, picker } = service;
     connected = await connect(live, service, header, around);
-    const { upstream } = connected;
-    if (settings.onEndpointRemoved === 'reset' && picker !== service.picker) requireEndpoint(live, service);
-    live.relaying(upstream);
-    const watch = new RelayWatch(live, connected, settings, around);
+    const { upstream, watch } = connected;
     const end = await live.downstream.relay(upstream, watch);
     watch.stop(end);
     account(live, around, endingOf(end, live), detailOf(end));

@@ -83,6 +83,17 @@ export class LiveConnection implements ConnectionRecord {
     this.#step = undefined;
   }
 
+  /** The endpoint broke before anything had been exchanged with it: the connection is where it was before the last attempt. */
+  brokeOff(error: string): void {
+    const last = this.attempts.pop();
+    if (last !== undefined) this.attempts.push({ ...last, error });
+    this.relayedTo = undefined;
+    this.phase = 'connecting';
+    delete this.endpoint;
+    delete this.upstream;
+    delete this.connectMs;
+  }
+
   /** Ends it now, with a reset to both sides. The first reason given stays. */
   cut(ending: Ending, detail?: string): void {
     if (this.cutBy !== undefined) return;

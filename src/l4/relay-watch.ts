@@ -3,7 +3,6 @@ import type { Pick } from '../balancer/picker.js';
 import type { ServiceConfig } from '../config/schema.js';
 import type { Clock, Timer } from '../core/clock.js';
 import type { Ending } from '../telemetry/record.js';
-import type { Connected } from './connect.js';
 import { watchIdle } from './idle-watch.js';
 import type { LiveConnection } from './live.js';
 import type { Surroundings } from './surroundings.js';
@@ -29,7 +28,8 @@ export class RelayWatch implements RelayEvents, Waiting {
 
   constructor(
     live: LiveConnection,
-    { upstream, pick }: Connected,
+    upstream: Connection,
+    pick: Pick,
     settings: ServiceConfig,
     { clock, unanswered }: Surroundings,
   ) {

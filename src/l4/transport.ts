@@ -105,6 +105,8 @@ export interface Connection {
   consume(count: number): void;
   /** Queues bytes to go out before anything relayed. For headers: not for bulk. */
   write(bytes: Uint8Array): void;
+  /** Queues our end of the stream behind what was written. A relay does that by itself; to have done it before is no harm. Idempotent. */
+  end(): void;
   /**
    * Carries bytes both ways until both directions have ended or either side broke, then resolves; both sockets are
    * closed by then, in the way the end asks for. Never rejects.

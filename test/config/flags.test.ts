@@ -51,6 +51,7 @@ describe('flags', () => {
     ['--queue-target', 'off', { services: { default: { queueTarget: 0 } } }],
     ['--max-retries', '4', { services: { default: { maxRetries: 4 } } }],
     ['--retry-budget', '10%', { services: { default: { retryBudget: 10 } } }],
+    ['--replay', '64KiB', { services: { default: { replay: 65536 } } }],
     ['--retry-min-rate', '7', { services: { default: { retryMinRate: 7 } } }],
     ['--race-delay', '100ms', { services: { default: { raceDelay: 100 } } }],
     ['--idle-timeout', '1h', { services: { default: { idleTimeout: 3_600_000 } } }],

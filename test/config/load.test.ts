@@ -51,6 +51,7 @@ describe('parseConfig', () => {
           queueTimeout: 5000,
           queueTarget: 50,
           retryBudget: 20,
+          replay: 0,
           retryMinRate: 3,
           raceDelay: 250,
           idleTimeout: 0,

@@ -42,6 +42,7 @@ describe('a configuration written back', () => {
           queueTimeout: '5s',
           queueTarget: '50ms',
           retryBudget: '20%',
+          replay: 'off',
           retryMinRate: 3,
           raceDelay: '250ms',
           idleTimeout: 'off',

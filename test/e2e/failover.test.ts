@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { formatAddress, type IpAddress } from '../../src/core/address.js';
+import { nativeSupport } from '../../src/l4/native/support.js';
 import { startBlackHole } from '../fakes/black-hole.js';
-import { connectTo, readAll, startServer } from '../fakes/net.js';
+import { connectTo, readAll, readExactly, startServer } from '../fakes/net.js';
 import { Program } from './program.js';
 
 async function startNamed(name: string): Promise<IpAddress> {
@@ -72,5 +73,46 @@ describe('an upstream that', () => {
     expect((await program.accessLine()).ending).toBe('connect-failed');
     const why = `${formatAddress(gone)}: connection refused: nothing listens there`;
     await program.said(new RegExp(`no endpoint could be connected to \\(failed attempts: ${why}`));
+  });
+});
+
+const ENGINES = nativeSupport().ok ? ['native', 'streams'] : ['streams'];
+
+describe.each(ENGINES)('on %s, an upstream that accepts and then resets', (engine) => {
+  const args = (...more: string[]): string[] => ['--engine', engine, ...IN_TURN, ...more];
+
+  it('is passed over for the next as long as the client has sent nothing', async () => {
+    const bad = await startServer();
+    onTestFinished(() => bad.close());
+    const program = Program.inFrontOf([bad.address, await startNamed('live')], args());
+    const socket = await connectTo(await program.loopback());
+    (await bad.accept()).resetAndDestroy();
+    expect((await readAll(socket)).bytes.toString()).toBe('live');
+    socket.end();
+    const { endpoint, attempts } = await program.accessLine();
+    expect(attempts?.map(({ error }) => error)).toEqual([expect.stringContaining('broke off before it'), undefined]);
+    expect(endpoint).not.toBe(formatAddress(bad.address));
+  });
+
+  it('is passed over for the next with all that the client has sent, with --replay, half-closed or not', async () => {
+    const bad = await startServer((socket) => void socket.once('data', () => socket.resetAndDestroy()));
+    const good = await startServer((socket) => socket.pipe(socket));
+    onTestFinished(() => [bad, good].forEach((server) => void server.close()));
+    const program = Program.inFrontOf([bad.address, good.address], args('--replay', '64KiB', '--eject-after', 'off'));
+    const address = await program.loopback();
+    const request = Buffer.alloc(40_000, 'request ');
+    for (const halfCloses of [true, false]) {
+      const socket = await connectTo(address);
+      if (halfCloses) socket.end(request);
+      else socket.write(request);
+      expect((await readExactly(socket, request.length)).equals(request)).toBe(true);
+      socket.end();
+      expect((await readAll(socket)).end).toBe('end');
+    }
+    await expect.poll(() => program.accessLines.length).toBe(2);
+    for (const line of program.accessLines) {
+      expect(line).toMatchObject({ ending: 'completed', bytesReceived: 40_000, bytesSent: 40_000 });
+      expect(line.attempts).toHaveLength(2);
+    }
   });
 });

@@ -161,6 +161,116 @@ describe('the life of a connection', () => {
     expect(await plane.record()).toMatchObject({ ending: 'drain-deadline' });
   });
 
+  describe('to an endpoint that accepts and then resets', () => {
+    const FAIL = (socket: net.Socket): void => void socket.resetAndDestroy();
+    const both = async (handler?: (socket: net.Socket) => void, options?: TestPlaneOptions) => {
+      const [bad, good] = [await server(handler), await server((socket) => socket.pipe(socket))];
+      return { bad, good, plane: await start([bad.address, good.address], options) };
+    };
+    const relaying = (plane: TestPlane, count = 1): Promise<void> =>
+      plane.until(() => [...plane.live].filter(({ phase }) => phase === 'relaying').length === count);
+
+    it('goes to another one as long as the client has sent nothing', async () => {
+      const { bad, good, plane } = await both();
+      const socket = await client(plane);
+      await relaying(plane);
+      FAIL(await bad.accept());
+      await plane.until(() => good.sockets.length === 1);
+      socket.end('served');
+      expect((await readAll(socket)).bytes.toString()).toBe('served');
+      const record = await plane.record();
+      expect(record).toMatchObject({
+        ending: 'completed',
+        endpoint: `127.0.0.1:${good.address.port}`,
+        bytesReceived: 6,
+        bytesSent: 6,
+      });
+      expect(record.attempts.map(({ error }) => error)).toEqual([
+        expect.stringMatching(/^127\.0\.0\.1:\d+: broke off before it had answered: .*ECONNRESET/),
+        undefined,
+      ]);
+    });
+
+    it('is reset where there is no other one', async () => {
+      const bad = await server();
+      const plane = await start([bad.address]);
+      const socket = await client(plane);
+      await relaying(plane);
+      FAIL(await bad.accept());
+      expect((await readAll(socket)).end).toBe('reset');
+      expect(await plane.record()).toMatchObject({ ending: 'upstream-reset' });
+    });
+
+    it('is reset once a byte of the client has reached it', async () => {
+      const { good, plane } = await both((socket) => void socket.once('data', () => FAIL(socket)));
+      const socket = await client(plane);
+      socket.write('once only');
+      expect((await readAll(socket)).end).toBe('reset');
+      expect(await plane.record()).toMatchObject({ ending: 'upstream-reset' });
+      expect(good.sockets).toHaveLength(0);
+    });
+
+    it('goes to another one with all that the client has sent, where the service allows a replay', async () => {
+      const { plane } = await both(
+        (socket) => {
+          let got = 0;
+          socket.on('data', (chunk) => {
+            got += chunk.length;
+            if (got === 9) FAIL(socket);
+          });
+        },
+        { service: { replay: '64KiB' } },
+      );
+      const socket = await client(plane);
+      socket.write('twi');
+      await plane.until(() => [...plane.live][0]?.bytesReceived === 3);
+      socket.end('ce, ok');
+      expect((await readAll(socket)).bytes.toString()).toBe('twice, ok');
+      expect(await plane.record()).toMatchObject({ ending: 'completed', bytesReceived: 9, bytesSent: 9 });
+    });
+
+    it('replays no more than it may', async () => {
+      const { good, plane } = await both((socket) => void socket.once('data', () => FAIL(socket)), {
+        service: { replay: 4 },
+      });
+      const socket = await client(plane);
+      socket.write('12345');
+      expect((await readAll(socket)).end).toBe('reset');
+      await plane.record();
+      expect(good.sockets).toHaveLength(0);
+    });
+
+    it('carries whatever comes first, whoever speaks first, and the end of either', async () => {
+      const greeter = await server((socket) => {
+        socket.write('220 ');
+        socket.pipe(socket);
+      });
+      const plane = await start([greeter.address, greeter.address], { service: { replay: '64KiB' } });
+      const first = await client(plane);
+      expect((await readExactly(first, 4)).toString()).toBe('220 ');
+      first.end('bye');
+      expect((await readAll(first)).bytes.toString()).toBe('bye');
+      const silent = await client(plane);
+      silent.end();
+      expect((await readAll(silent)).bytes.toString()).toBe('220 ');
+      await plane.until(() => plane.live.size === 0);
+      expect(plane.records.map(({ ending }) => ending)).toEqual(['completed', 'completed']);
+    });
+
+    it('is cut by the idle timeout, and when it is told to, before anybody has spoken', async () => {
+      const quiet = await server();
+      const plane = await start([quiet.address, quiet.address], { service: { idleTimeout: '5s' } });
+      const [idle, cut] = [await client(plane), await client(plane)];
+      await relaying(plane, 2);
+      [...plane.live][1]?.cut('drain-deadline');
+      expect((await readAll(cut)).end).toBe('reset');
+      await plane.clock.advanceAsync(6250);
+      expect((await readAll(idle)).end).toBe('reset');
+      await plane.until(() => plane.records.length === 2);
+      expect(plane.records.map(({ ending }) => ending)).toEqual(['drain-deadline', 'idle-timeout']);
+    });
+  });
+
   describe('of a service with as many connections as it may have', () => {
     const FULL = { maxConnections: 1, queueTarget: 'off' } as const;
 

@@ -59,6 +59,8 @@ export class NativeConnection implements Connection, Handler, Unfinished {
   sent = 0;
   readonly #engine: Engine;
   #waiting: Waiting | undefined;
+  /** Our end of the stream follows what is queued. */
+  #endsWrite = false;
   /** A `peek` lets others have their turn. */
   #waitsForTurn = false;
 
@@ -124,6 +126,12 @@ export class NativeConnection implements Connection, Handler, Unfinished {
     if (this.fd === CLOSED) return;
     // A copy: the caller may use its buffer again.
     this.unsent = this.unsent.length === 0 ? Uint8Array.from(bytes) : Buffer.concat([this.unsent, bytes]);
+    this.#flush();
+  }
+
+  end(): void {
+    if (this.fd === CLOSED) return;
+    this.#endsWrite = true;
     this.#flush();
   }
 
@@ -289,6 +297,7 @@ export class NativeConnection implements Connection, Handler, Unfinished {
         return void this.#failed('write', -sent);
       }
     }
+    if (this.#endsWrite && !this.blocked && this.endWrite()) this.#endsWrite = false;
   }
 
   #failed(call: string, errno: number): void {

@@ -117,6 +117,10 @@ export class StreamConnection implements Connection {
     this.socket.write(bytes);
   }
 
+  end(): void {
+    this.socket.end();
+  }
+
   relay(peer: Connection, events: RelayEvents): Promise<RelayEnd> {
     if (!(peer instanceof StreamConnection)) throw new TypeError('a relay joins two connections of one transport');
     return new Relay(this, peer, events).run();
