@@ -14,8 +14,8 @@ const halves = new Uint32Array(digest.buffer);
 const SEEDS = [0n, 1n] as const;
 
 /** XXH32 of UTF-8: 0 to 2^32 - 1. For keys: it says where on a table they lie, and needs no BigInt (185 ns for an address). */
-export function hash32(text: string): number {
-  return api.h32(text);
+export function hash32(text: string, seed = 0): number {
+  return api.h32(text, seed);
 }
 
 /** XXH64 of UTF-8, its lower half into `into[at]`, its upper one behind it. */

@@ -9,6 +9,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { type Address, parseAddress } from '../core/address.js';
 import { MeshproxyError } from '../core/errors.js';
+import { formatBandwidth, parseBandwidth, parseRate } from '../core/rate.js';
 import { exactSize, formatDuration, parseDuration, parseSize } from '../core/units.js';
 import type { Upstream } from '../core/upstream.js';
 import { show } from './show.js';
@@ -144,6 +145,40 @@ function isNameServerWithPort(text: string): boolean {
     return false;
   }
 }
+
+const NOT_A_RATE = 'is not a rate; write 100/s, 10/m or 1000/h';
+
+/** So many in so much time, one at least. */
+export const rate = z
+  .string({ error: ({ input }) => `${show(input)} ${NOT_A_RATE}` })
+  .meta({ pattern: '^\\d{1,9}\\s*/\\s*[smh]$' })
+  .transform((text, context) => {
+    const parsed = parseRate(text);
+    if (parsed !== undefined) return parsed;
+    context.addIssue({ code: 'custom', message: `${show(text)} ${NOT_A_RATE}`, input: text });
+    return z.NEVER;
+  })
+  .meta({ examples: ['100/s', '10/m'] });
+
+const NOT_A_BANDWIDTH = 'is not a bandwidth; write 64KiB/s or 10MiB/s';
+/** The slowest at which a connection that has its turn seldom, for one read in 16 s, is still of use. */
+const LEAST_BANDWIDTH = 1024;
+/** Faster than memory. */
+const MOST_BANDWIDTH = 1024 ** 4;
+
+/** Bytes a second. */
+export const bandwidth = z
+  .string({ error: ({ input }) => `${show(input)} ${NOT_A_BANDWIDTH}` })
+  .meta({ pattern: '^\\d+(\\.\\d+)?\\s*([kKmMgG]([iI]?[bB])?|[bB])?\\s*/\\s*s$' })
+  .transform((text, context) => {
+    const parsed = parseBandwidth(text);
+    const problem =
+      parsed === undefined ? NOT_A_BANDWIDTH : outside(parsed, LEAST_BANDWIDTH, MOST_BANDWIDTH, formatBandwidth);
+    if (parsed !== undefined && problem === undefined) return parsed;
+    context.addIssue({ code: 'custom', message: `${show(text)} ${problem}`, input: text });
+    return z.NEVER;
+  })
+  .meta({ examples: ['64KiB/s', '10MiB/s'] });
 
 export const count = z.int().min(1);
 

@@ -20,6 +20,8 @@ export interface FlagSpec {
     | 'upstream'
     | 'duration'
     | 'size'
+    | 'rate'
+    | 'bandwidth'
     | 'number'
     | 'mode'
     | 'file'
@@ -56,6 +58,18 @@ export const FLAGS = {
     value: 'number',
     group: 'Clients',
     path: ['defaults', 'listener', 'maxConnections'],
+  },
+  '--max-connection-rate': { value: 'rate', group: 'Clients', path: ['defaults', 'listener', 'maxConnectionRate'] },
+  '--max-connection-rate-per-source': {
+    value: 'rate',
+    group: 'Clients',
+    path: ['defaults', 'listener', 'maxConnectionRatePerSource'],
+  },
+  '--max-bandwidth': { value: 'bandwidth', group: 'Clients', path: ['defaults', 'listener', 'maxBandwidth'] },
+  '--max-bandwidth-per-source': {
+    value: 'bandwidth',
+    group: 'Clients',
+    path: ['defaults', 'listener', 'maxBandwidthPerSource'],
   },
   '--balance': { value: 'mode', group: 'Balancing', path: ['defaults', 'service', 'balance'] },
   '--ewma-decay': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'ewmaDecay'] },

@@ -1,7 +1,7 @@
 /** What can be set of a listener, beside its address and service. */
 import { z } from 'zod';
 import { DEFAULTS } from './defaults.js';
-import { count, duration, spiffeId } from './fields.js';
+import { bandwidth, count, duration, rate, spiffeId } from './fields.js';
 
 export const listenerSettings = {
   acceptProxyProtocol: z
@@ -16,6 +16,22 @@ export const listenerSettings = {
     .describe(
       'Connections that one listener carries at a time; one more is refused at once. Default: no limit of its own.',
     ),
+  maxConnectionRate: rate
+    .optional()
+    .describe(
+      'Connections that one listener accepts in a time, and at most at once; one more is refused. Default: no limit.',
+    ),
+  maxConnectionRatePerSource: rate
+    .optional()
+    .describe('The same for each client, which is an IPv4 address or the /64 of an IPv6 one. Default: no limit.'),
+  maxBandwidth: bandwidth
+    .optional()
+    .describe(
+      'Bytes a second that the connections of one listener carry together, in each direction; past it they are held back. Default: no limit.',
+    ),
+  maxBandwidthPerSource: bandwidth
+    .optional()
+    .describe('The same for the connections of each client. Default: no limit.'),
   tlsAccept: z
     .enum(['off', 'mutual', 'terminate'])
     .default('off')

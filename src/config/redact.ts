@@ -1,5 +1,6 @@
 /** A configuration written back: what an operator would have to write to get it, every default filled in. */
 import { formatAddress } from '../core/address.js';
+import { formatBandwidth, formatRate } from '../core/rate.js';
 import { exactSize, formatDuration } from '../core/units.js';
 import { formatUpstream } from '../core/upstream.js';
 import type { Config, ConfigInput, ListenerConfig, ServiceConfig } from './schema.js';
@@ -49,8 +50,13 @@ type ListenerInput = NonNullable<ConfigInput['listeners']>[string];
 type ServiceInput = NonNullable<ConfigInput['services']>[string];
 
 function redactListener({ clientIdentities, ...listener }: ListenerConfig): ListenerInput {
+  const { maxConnectionRate, maxConnectionRatePerSource, maxBandwidth, maxBandwidthPerSource, ...rest } = listener;
   return {
-    ...listener,
+    ...rest,
+    ...(maxConnectionRate && { maxConnectionRate: formatRate(maxConnectionRate) }),
+    ...(maxConnectionRatePerSource && { maxConnectionRatePerSource: formatRate(maxConnectionRatePerSource) }),
+    ...(maxBandwidth !== undefined && { maxBandwidth: formatBandwidth(maxBandwidth) }),
+    ...(maxBandwidthPerSource !== undefined && { maxBandwidthPerSource: formatBandwidth(maxBandwidthPerSource) }),
     address: formatAddress(listener.address),
     proxyProtocolTimeout: formatDuration(listener.proxyProtocolTimeout),
     tlsHandshakeTimeout: formatDuration(listener.tlsHandshakeTimeout),

@@ -15,6 +15,7 @@ import { identify, secureClient } from './identify.js';
 import type { LiveConnection } from './live.js';
 import type { Service } from './service.js';
 import { Stop, type Surroundings } from './surroundings.js';
+import { throttle } from './throttle.js';
 import type { RelayEnd } from './transport.js';
 
 /** Serves one admitted connection until both its sides are closed. Never rejects. */
@@ -28,6 +29,7 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
     live.service = service.name;
     connected = await connect(live, service, header, around);
     const { upstream, watch } = connected;
+    throttle(live, upstream);
     const end = await live.downstream.relay(upstream, watch);
     watch.stop(end);
     account(live, around, endingOf(end, live), detailOf(end));

@@ -11,6 +11,7 @@ import type { Observer, Refusal } from '../telemetry/record.js';
 import { type Limits, type Load, refusal } from './admission.js';
 import { serve } from './connection.js';
 import { distrust, type LiveConnection, type LiveConnections } from './live.js';
+import { type RateCells, Rates, rateCellsFor } from './rates.js';
 import { cutRemoved } from './removed-endpoints.js';
 import { MemoryGauge } from './resources.js';
 import type { Service } from './service.js';
@@ -34,6 +35,8 @@ export interface Route {
   readonly service: Service;
   /** Where its connections are counted; a count of its own where other threads have no part in the listener. */
   readonly tally?: Tally;
+  /** What is counted of it in a time; likewise. */
+  readonly rates?: RateCells;
 }
 
 /** The bounds of the whole process. Replaced as a whole by a reload. */
@@ -75,6 +78,7 @@ interface Frontend {
   readonly key: string;
   readonly listener: Listener;
   readonly tally: Tally;
+  readonly rates: Rates;
   route: Route;
 }
 
@@ -162,7 +166,9 @@ export class DataPlane {
       const gone = [...this.#frontends.values()].filter(({ key }) => !next.has(key));
       for (const route of routes) {
         const frontend = next.get(keyOf(route));
-        if (frontend) frontend.route = route;
+        if (frontend === undefined) continue;
+        frontend.route = route;
+        frontend.rates.replace(route.settings, route.rates);
       }
       this.#frontends = next;
       this.#limits = limits;
@@ -199,12 +205,13 @@ export class DataPlane {
   }
 
   async #bind(key: string, route: Route, sockets: SocketOptions): Promise<Frontend> {
-    const { transport, listen } = this.#options;
+    const { transport, listen, clock } = this.#options;
     const accept = (connection: Connection): void => this.#accept(frontend, connection);
     const exhausted = (): void => this.#rest();
     const listener = await (listen?.(route, sockets, accept, exhausted) ??
       transport.listen(route.settings.address, sockets, accept, exhausted));
-    const frontend: Frontend = { key, listener, route, tally: route.tally ?? new Tally() };
+    const { settings, tally = new Tally(), rates: cells = rateCellsFor(settings) } = route;
+    const frontend: Frontend = { key, listener, route, tally, rates: new Rates(cells, settings, clock) };
     return frontend;
   }
 
@@ -217,6 +224,7 @@ export class DataPlane {
     if (refused) return void this.#refuse(frontend, connection, refused);
     const live = connections.open(route.name, connection, tally);
     live.waitedMs = waitedMs;
+    live.rates = frontend.rates;
     if (!this.#hasRoom()) this.#pause();
     void serve(live, route.settings, route.service, this.#around);
   }
@@ -231,10 +239,10 @@ export class DataPlane {
 
   /** Counts the connection in, or says why it is not. */
   #refusal(frontend: Frontend, connection: Connection, waitedMs: number): Refusal | undefined {
-    const { route } = frontend;
+    const { route, rates } = frontend;
     return (
       refusal(this.#load(frontend), this.#limitsOf(route)) ??
-      this.#turnstile.refusal(connection, waitedMs, route.settings) ??
+      this.#turnstile.refusal(connection, waitedMs, rates, route.settings) ??
       this.#admit(frontend)
     );
   }

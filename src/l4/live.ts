@@ -5,7 +5,9 @@ import { formatAddress } from '../core/address.js';
 import { Canceller } from '../core/cancel.js';
 import type { Clock } from '../core/clock.js';
 import type { Attempt, ConnectionRecord, Ending, Phase } from '../telemetry/record.js';
+import type { Rates } from './rates.js';
 import type { Tally } from './tally.js';
+import type { Throttles } from './throttle.js';
 import type { Connection } from './transport.js';
 import type { PeerCredential, Trust } from './trust.js';
 
@@ -39,6 +41,11 @@ export class LiveConnection implements ConnectionRecord {
   headerBytes = 0;
   /** How long it had waited to be accepted, as far as that was asked. */
   waitedMs = 0;
+  /** What its listener may take in a time, and whose share of that this one is; its peer's where absent. */
+  rates: Rates | undefined;
+  source: string | undefined;
+  /** By which it is held back, where there is a bandwidth limit. */
+  throttles: Throttles | undefined;
   /** The socket towards the endpoint, once there is one. */
   relayedTo: Connection | undefined;
   /** Its place in its service, once it has one, which it leaves when it has ended. */

@@ -91,6 +91,15 @@ export class RelayWatch implements RelayEvents, Waiting {
   #moved(): number {
     const client = this.#live.downstream;
     const upstream = this.#upstream;
-    return client.bytesRead + upstream.bytesRead - client.bytesUnsent - upstream.bytesUnsent;
+    const moved = client.bytesRead + upstream.bytesRead - client.bytesUnsent - upstream.bytesUnsent;
+    return moved + this.#heldAt();
+  }
+
+  /** While we hold it back ourselves it is not idle: a figure that changes. */
+  #heldAt(): number {
+    const { throttles } = this.#live;
+    if (throttles === undefined) return 0;
+    const now = this.#clock.now();
+    return throttles.received.isHeld(now) || throttles.sent.isHeld(now) ? now : 0;
   }
 }

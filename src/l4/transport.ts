@@ -79,8 +79,18 @@ export interface RelayEvents {
   onHalfClose(): void;
 }
 
+/** Asked after each read of a connection, in a relay. Calls must be cheap and never throw. */
+export interface Pace {
+  /** So many bytes were read. For how long no more are to be read, ms; 0 or less where it may go on. */
+  took(bytes: number): number;
+  /** Bytes to read at a time, about. */
+  readonly mostAtOnce: number;
+}
+
 /** One connected socket. Exactly one owner at a time; `relay` takes ownership of both sides. */
 export interface Connection {
+  /** How fast a relay may read it; as fast as it can where absent. To be set before `relay`. */
+  pace: Pace | undefined;
   /** The far end as the kernel names it; `undefined` for an unnamed unix socket or where it has already gone. */
   readonly remote: SocketAddress | undefined;
   /** Our end. */

@@ -3,6 +3,7 @@ import type { ListenerConfig } from '../config/schema.js';
 import type { Clock } from '../core/clock.js';
 import type { Refusal } from '../telemetry/record.js';
 import type { LiveConnection } from './live.js';
+import type { Rates } from './rates.js';
 import { Shedder } from './shedder.js';
 import { sourceOf } from './sources.js';
 import { Stop } from './surroundings.js';
@@ -42,15 +43,24 @@ export class Turnstile {
   }
 
   /** Why a connection that was just accepted, and has waited so long, is turned away. */
-  refusal(connection: Connection, waitedMs: number, { acceptProxyProtocol }: ListenerConfig): Refusal | undefined {
-    const shedder = this.#shedder;
-    if (shedder === undefined) return undefined;
+  refusal(
+    connection: Connection,
+    waitedMs: number,
+    rates: Rates,
+    { acceptProxyProtocol }: ListenerConfig,
+  ): Refusal | undefined {
     const now = this.#clock.now();
     // Where it comes from is only the proxy before us.
-    if (acceptProxyProtocol) return shedder.refusesAnyone(waitedMs, now) ? 'overload' : undefined;
+    if (acceptProxyProtocol) {
+      if (this.#shedder?.refusesAnyone(waitedMs, now)) return 'overload';
+      return rates.admits() ? undefined : 'rate-limit';
+    }
     const source = sourceOf(connection.remote);
-    if (shedder.refuses('source', source, waitedMs, now)) return 'overload';
-    shedder.admitted('source', source, now);
+    if (this.#shedder?.refuses('source', source, waitedMs, now)) return 'overload';
+    // First, so that one source does not use up what is for all.
+    if (!rates.admitsFrom(source)) return 'source-rate-limit';
+    if (!rates.admits()) return 'rate-limit';
+    this.#shedder?.admitted('source', source, now);
     return undefined;
   }
 
@@ -58,6 +68,10 @@ export class Turnstile {
   identified(live: LiveConnection, kind: 'source' | 'identity', client: string): void {
     const now = this.#clock.now();
     if (this.#shedder?.refuses(kind, client, live.waitedMs, now)) throw new Stop('shed');
+    if (kind === 'source') {
+      live.source = client;
+      if (live.rates?.admitsFrom(client) === false) throw new Stop('rate-limited');
+    }
     this.#shedder?.admitted(kind, client, now);
   }
 }

@@ -27,6 +27,7 @@ export type Ending =
   | 'closed-before-header'
   | 'client-handshake'
   | 'shed'
+  | 'rate-limited'
   | 'exhausted'
   | 'drain-deadline'
   | 'internal-error';
@@ -54,6 +55,7 @@ export const ENDINGS: Readonly<Record<Ending, string>> = {
   'closed-before-header': 'the client closed before it had sent its PROXY protocol header',
   'client-handshake': 'there was no TLS with the client',
   shed: 'this proxy could not keep up, and the client, known only after accept, had had its share',
+  'rate-limited': 'its client, known only after accept, had opened as many connections as it may in a time',
   exhausted: 'this process or machine had no descriptor or memory left',
   'drain-deadline': 'it was still open when the drain timeout ran out, or when the proxy was told to end at once',
   'internal-error': 'a bug in meshproxy; please report it',
@@ -71,6 +73,8 @@ export type Refusal =
   | 'max-memory'
   | 'descriptors'
   | 'overload'
+  | 'rate-limit'
+  | 'source-rate-limit'
   | 'draining';
 
 /** One attempt to reach an endpoint. */

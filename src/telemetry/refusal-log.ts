@@ -12,6 +12,8 @@ const REASONS: Readonly<Record<Refusal, string>> = {
   'max-memory': 'this process uses as much memory as limits.maxMemory allows',
   descriptors: 'this process has no descriptor left: raise its limit of open files',
   overload: 'this process cannot keep up: connections wait longer than limits.shedTarget to be accepted',
+  'rate-limit': "it was given as many in a time as the listener's maxConnectionRate allows",
+  'source-rate-limit': "one client opened as many in a time as the listener's maxConnectionRatePerSource allows",
   draining: 'this process is shutting down',
 };
 

@@ -3,6 +3,7 @@ import type { ServiceCells } from '../balancer/service-stats.js';
 import type { PlacedEndpoint } from '../balancer/slots.js';
 import type { Clock } from '../core/clock.js';
 import { DataPlane, type DataPlaneOptions, type ListenerState, type Route } from '../l4/data-plane.js';
+import type { RateCells } from '../l4/rates.js';
 import { type PlacedService, Service } from '../l4/service.js';
 import type { Tally } from '../l4/tally.js';
 import type { Identity } from '../pki/identity-files.js';
@@ -16,6 +17,8 @@ export interface ThreadSetup extends Omit<PlaneSetup, 'services'> {
 export interface DataThreadOptions extends DataPlaneOptions {
   /** Where a listener's connections are counted, if other threads have a part in it. */
   tallyOf?(listener: ListenerSetup): Tally | undefined;
+  /** What is counted of it in a time; likewise. */
+  ratesOf?(listener: ListenerSetup): RateCells | undefined;
   /** The number of this thread; 0 where it is the only one. */
   readonly thread?: number;
 }
@@ -23,14 +26,16 @@ export interface DataThreadOptions extends DataPlaneOptions {
 export class DataThread {
   readonly #plane: DataPlane;
   readonly #tallyOf: (listener: ListenerSetup) => Tally | undefined;
+  readonly #ratesOf: (listener: ListenerSetup) => RateCells | undefined;
   readonly #thread: number;
   readonly #clock: Clock;
   /** By name. A service that stays over a reload stays the same object. */
   #services: ReadonlyMap<string, Service> = new Map();
 
-  constructor({ tallyOf = () => undefined, thread = 0, ...options }: DataThreadOptions) {
+  constructor({ tallyOf = () => undefined, ratesOf = () => undefined, thread = 0, ...options }: DataThreadOptions) {
     this.#plane = new DataPlane(options);
     this.#tallyOf = tallyOf;
+    this.#ratesOf = ratesOf;
     this.#thread = thread;
     this.#clock = options.clock;
   }
@@ -86,6 +91,7 @@ export class DataThread {
   #route(listener: ListenerSetup, services: ReadonlyMap<string, Service>): Route[] {
     const service = services.get(listener.settings.service);
     const tally = this.#tallyOf(listener);
-    return service === undefined ? [] : [{ ...listener, service, ...(tally && { tally }) }];
+    const rates = this.#ratesOf(listener);
+    return service === undefined ? [] : [{ ...listener, service, ...(tally && { tally }), ...(rates && { rates }) }];
   }
 }

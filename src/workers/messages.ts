@@ -5,6 +5,7 @@
 import type { ServiceCells } from '../balancer/service-stats.js';
 import type { PlacedEndpoint } from '../balancer/slots.js';
 import type { SharedExchange } from '../l4/native/handover.js';
+import type { RateCells } from '../l4/rates.js';
 import type { BoundSocket } from '../l4/transport.js';
 import type { Identity } from '../pki/identity-files.js';
 import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
@@ -21,6 +22,8 @@ export interface WorkerListener extends ListenerSetup {
   readonly socket: BoundSocket;
   /** Its connections, over all workers. */
   readonly connections: SharedCells;
+  /** What is counted of it in a time, over all workers. */
+  readonly rates: RateCells;
 }
 
 export interface WorkerSetup extends ThreadSetup {

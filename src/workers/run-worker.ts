@@ -92,6 +92,7 @@ class DataWorker {
       allowed: () => Atomics.load(data.allowed, 0) - this.#transport.underWay,
       listen: async ({ name, settings }, ...how) => this.#adopt(keyOf({ name, settings }), ...how),
       tallyOf: (listener) => this.#tallyOf(listener),
+      ratesOf: (listener) => this.#listeners.get(keyOf(listener))?.rates,
       thread: data.index,
       onPause: (paused) => this.#say({ kind: 'paused', paused }),
       onBug,

@@ -1,6 +1,7 @@
 /** The listening sockets of all workers: bound here, kept here, so that they and who waits behind them outlive a worker. */
 import type { Address } from '../core/address.js';
 import { keyOf } from '../l4/data-plane.js';
+import { type RateCells, rateCellsFor } from '../l4/rates.js';
 import { clearCell, sharedCells } from '../l4/tally.js';
 import type { SocketOptions } from '../l4/transport.js';
 import type { SharedCells, WorkerListener } from './messages.js';
@@ -24,6 +25,7 @@ export interface Bound {
   readonly listener: ListenerSetup;
   readonly group: BoundGroup;
   readonly connections: SharedCells;
+  readonly rates: RateCells;
 }
 
 /** By `keyOf`: what is bound for one set of listeners. */
@@ -43,7 +45,8 @@ export async function bindListeners(
       const key = keyOf(listener);
       const known = before.get(key);
       const group = known?.group ?? (await bind(listener.settings.address, options, threads));
-      sockets.set(key, { listener, group, connections: known?.connections ?? sharedCells(threads) });
+      const connections = known?.connections ?? sharedCells(threads);
+      sockets.set(key, { listener, group, connections, rates: rateCellsFor(listener.settings, known?.rates) });
     }
     return sockets;
   } catch (error) {
@@ -59,10 +62,11 @@ export function closeOthers(sockets: Sockets, kept: Sockets): void {
 
 /** What the worker with this index is told of them. */
 export function listenersOf(sockets: Sockets, worker: number): WorkerListener[] {
-  return [...sockets.values()].map(({ listener, group, connections }) => ({
+  return [...sockets.values()].map(({ listener, group, connections, rates }) => ({
     ...listener,
     socket: { address: group.address, fd: group.fds[worker] ?? -1, group: group.id },
     connections,
+    rates,
   }));
 }
 

@@ -30,6 +30,10 @@ const listenerSettings = {
   acceptProxyProtocol: fc.boolean(),
   proxyProtocolTimeout: durationText(1),
   maxConnections: count,
+  maxConnectionRate: fc.constantFrom('100/s', '1/m', '999999999/h'),
+  maxConnectionRatePerSource: fc.constantFrom('1/s', '10 / m'),
+  maxBandwidth: fc.constantFrom('1024/s', '1.5MiB/s', '10g/s'),
+  maxBandwidthPerSource: fc.constantFrom('64KiB/s', '64 kb / s'),
 };
 
 const serviceSettings = {

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Address, parseAddress } from '../../src/core/address.js';
-import type { Connection, Listener, RelayEnd, SocketOptions, Transport } from '../../src/l4/transport.js';
+import type { Connection, Listener, Pace, RelayEnd, SocketOptions, Transport } from '../../src/l4/transport.js';
 import { connectTo, fill, readAll, readExactly, startServer, type TestServer, withResolvers } from '../fakes/net.js';
 
 const OPTIONS: SocketOptions = { keepaliveMs: 60_000, bufferSize: 64 * 1024 };
@@ -53,10 +53,12 @@ export function describeTransport(transport: Transport): void {
     }
 
     /** client <-> transport <-> server, joined by a relay. */
-    async function relayed() {
+    async function relayed(paces: { readonly near?: Pace; readonly far?: Pace } = {}) {
       const upstream = await server();
       const { connection: near, client } = await accepted();
       const far = await transport.dial(upstream.address, OPTIONS, never);
+      near.pace = paces.near;
+      far.pace = paces.far;
       const events: string[] = [];
       const end = near.relay(far, {
         onFirstByte: () => {},
@@ -226,6 +228,88 @@ export function describeTransport(transport: Transport): void {
         expect(bytes.length).toBeLessThan(LARGE);
         expect(how).toBe('reset');
         expect(await end).toEqual({ kind: 'local' });
+      });
+
+      describe('at a pace', () => {
+        const FOREVER = 2 ** 30;
+
+        /** One that rests for so long after each read, and what it was told of. */
+        function pace(restMs: (read: number) => number) {
+          const told = { reads: 0, bytes: 0, early: 0, until: Number.NEGATIVE_INFINITY };
+          const took = (bytes: number): number => {
+            // A timer may be a millisecond early, by the other clock.
+            if (performance.now() < told.until - 2) told.early += 1;
+            told.reads += 1;
+            told.bytes += bytes;
+            const rest = restMs(told.reads);
+            told.until = performance.now() + rest;
+            return rest;
+          };
+          return { told, pace: { took, mostAtOnce: 64 * 1024 } };
+        }
+
+        it('reads nothing while it rests, and carries all in the end', async () => {
+          const down = pace(() => 3);
+          const { client, server, end } = await relayed({ far: down.pace });
+          const sent = randomBytes(1024 * 1024);
+          server.end(sent);
+          client.end();
+          const { bytes } = await readAll(client);
+          expect(bytes.equals(sent)).toBe(true);
+          expect(await end).toEqual({ kind: 'completed' });
+          expect(down.told.bytes).toBe(sent.length);
+          expect(down.told.reads).toBeGreaterThanOrEqual(sent.length / (256 * 1024));
+          // What Node had read before it was held back comes as well.
+          expect(down.told.early).toBeLessThanOrEqual(transport.engine === 'native' ? 0 : down.told.reads / 2);
+        });
+
+        it('lets the other direction run on, to its end', async () => {
+          const up = pace(() => FOREVER);
+          const { client, server } = await relayed({ near: up.pace });
+          client.write('never again');
+          await readExactly(server, 11);
+          client.write('this one waits');
+          const sent = randomBytes(1024 * 1024);
+          server.end(sent);
+          const { bytes, end } = await readAll(client);
+          expect([bytes.equals(sent), end]).toEqual([true, 'end']);
+          expect(up.told.bytes).toBe(11);
+        });
+
+        it('passes an end on after its last byte, when the rest is over', async () => {
+          const up = pace((read) => (read === 1 ? 30 : 0));
+          const { client, server, end } = await relayed({ near: up.pace });
+          client.write('first');
+          await readExactly(server, 5);
+          client.end('last');
+          server.end();
+          expect((await readAll(server)).bytes.toString()).toBe('last');
+          await readAll(client);
+          expect(await end).toEqual({ kind: 'completed' });
+        });
+
+        it.each(['client', 'server'] as const)('passes a reset by the %s on while it rests', async (who) => {
+          const both = { near: pace(() => FOREVER), far: pace(() => FOREVER) };
+          const { end, ...sockets } = await relayed({ near: both.near.pace, far: both.far.pace });
+          const other = who === 'client' ? 'server' : 'client';
+          sockets[who].write('something');
+          await readExactly(sockets[other], 9);
+          sockets[who].write('more, which is not read');
+          await new Promise((resolve) => setImmediate(resolve));
+          sockets[who].resetAndDestroy();
+          expect((await readAll(sockets[other])).end).toBe('reset');
+          expect(await end).toMatchObject({ kind: 'reset', by: who === 'client' ? 'this' : 'peer' });
+        });
+
+        it('can be reset while it rests', async () => {
+          const up = pace(() => FOREVER);
+          const { client, server, near, end } = await relayed({ near: up.pace });
+          client.write('something');
+          await readExactly(server, 9);
+          near.reset();
+          expect((await readAll(client)).end).toBe('reset');
+          expect(await end).toEqual({ kind: 'local' });
+        });
       });
 
       it('ends at once where a side had broken before the relay began', async () => {

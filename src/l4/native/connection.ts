@@ -2,7 +2,7 @@
 import type { SocketAddress } from '../../core/address.js';
 import type { CancelSignal } from '../../core/cancel.js';
 import { MeshproxyError } from '../../core/errors.js';
-import type { Connection, RelayEnd, RelayEvents } from '../transport.js';
+import type { Connection, Pace, RelayEnd, RelayEvents } from '../transport.js';
 import type { Engine } from './engine.js';
 import { errnoError } from './errno.js';
 import { EAGAIN, EINTR, ERR, HUP, IN, OUT, type Pipe, PRI, RDHUP } from './kernel.js';
@@ -42,6 +42,9 @@ export class NativeConnection implements Connection, Handler, Unfinished {
   /** The socket broke, and is closed. */
   failure: Error | undefined;
   relaying: Relay | undefined;
+  pace: Pace | undefined;
+  /** It is not read until this fires, to keep its pace. */
+  resting: NodeJS.Timeout | undefined;
   /** The TLS handshake that goes on, and what it ended in. */
   securing: Handshake | undefined;
   tls: TlsSession | undefined;

@@ -83,7 +83,7 @@ export class Relay implements Unfinished {
     }
     if ((mask & (IN | PRI | RDHUP | HUP)) !== 0) {
       side.noteReadable(mask);
-      if (other.blocked) this.#holdBack(side);
+      if (other.blocked || side.resting !== undefined) this.#holdBack(side);
       this.#pump(side, other);
     }
   }
@@ -127,13 +127,28 @@ export class Relay implements Unfinished {
 
   #carry(from: NativeConnection, to: NativeConnection): void {
     if (!this.#handOn(from, to)) return;
-    for (let reads = 0; from.readable && !from.ended; reads += 1) {
+    for (let reads = 0; from.readable && !from.ended && from.resting === undefined; reads += 1) {
       if (reads === READS_PER_TURN) return void this.#takeTurns();
+      const before = from.bytesRead;
       const going = from.streams ? this.#splice(from, to) : this.#copy(from, to);
+      if (from.pace !== undefined && from.bytesRead > before)
+        this.#keepPace(from, from.pace.took(from.bytesRead - before));
       if (!going) return;
       if (from.tls?.costly) return void this.#takeTurns();
     }
     if (from.ended) this.#passOnEnd(from, to);
+  }
+
+  #keepPace(from: NativeConnection, restMs: number): void {
+    if (restMs <= 0 || this.#over) return;
+    // The turn under way was to wait without knowing of this timer.
+    this.#engine.reactor.callingOut();
+    from.resting = setTimeout(() => this.#rested(from), restMs);
+  }
+
+  #rested(from: NativeConnection): void {
+    from.resting = undefined;
+    if (!this.#over) this.#pump(from, this.otherThan(from));
   }
 
   /** Hands on what was read before. False where the other side does not take all of it now. */
@@ -197,7 +212,7 @@ export class Relay implements Unfinished {
       from.streams = false;
       return this.#copy(from, to);
     }
-    const got = this.#engine.kernel.fill(from.fd, from.pipe, ALL);
+    const got = this.#engine.kernel.fill(from.fd, from.pipe, from.pace?.mostAtOnce ?? ALL);
     if (got <= 0) {
       this.#releasePipe(from);
       // Not every socket can be spliced, and a splice takes urgent data for an end, or for nothing, and stops there: a read knows.
@@ -277,6 +292,7 @@ export class Relay implements Unfinished {
       side.abort();
       this.#releasePipe(side);
       side.held = EMPTY;
+      clearTimeout(side.resting);
     }
     this.#engine.reactor.callingOut();
     this.#resolve(end);

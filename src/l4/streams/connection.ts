@@ -5,7 +5,7 @@ import type { SocketAddress } from '../../core/address.js';
 import type { CancelSignal } from '../../core/cancel.js';
 import { MeshproxyError } from '../../core/errors.js';
 import { libc } from '../native/libc.js';
-import type { Connection, RelayEnd, RelayEvents } from '../transport.js';
+import type { Connection, Pace, RelayEnd, RelayEvents } from '../transport.js';
 import { Relay } from './relay.js';
 import { descriptorOf, endOfStreamError, localAddress, remoteAddress } from './socket.js';
 
@@ -22,11 +22,14 @@ export class StreamConnection implements Connection {
   socket: Socket;
   readonly raw: Socket;
   readonly remote: SocketAddress | undefined;
+  pace: Pace | undefined;
   /** Received and not consumed: goes to the peer of the relay first. */
   held: Uint8Array = EMPTY;
   /** The peer's end of stream has been seen; a relay hears of it by `onEnd`. */
   ended = false;
   onEnd: (() => void) | undefined;
+  /** It is not read until this fires, to keep its pace. */
+  resting: NodeJS.Timeout | undefined;
   /** The socket broke; it is destroyed. */
   failure: Error | undefined;
   readonly #unix: boolean;

@@ -42,20 +42,39 @@ export class Relay {
     const sink = to.socket;
     if (source.destroyed || sink.destroyed) return;
     let tellFirst: (() => void) | undefined = onFirst;
+    let isFull = false;
+    const goOn = () => {
+      if (!isFull && from.resting === undefined) letGo(source);
+    };
     const forward = (chunk: Uint8Array) => {
       if (tellFirst !== undefined) {
         tellFirst();
         tellFirst = undefined;
       }
-      if (!sink.write(chunk)) holdBack(source, from.raw);
+      if (!sink.write(chunk)) isFull = true;
+      if (from.pace !== undefined) this.#keepPace(from, from.pace.took(chunk.length), goOn);
+      if (isFull || from.resting !== undefined) holdBack(source, from.raw);
     };
     source.on('data', forward);
-    sink.on('drain', () => letGo(source));
+    sink.on('drain', () => {
+      isFull = false;
+      goOn();
+    });
     from.onEnd = () => this.#passOnEnd(sink);
     source.resume();
     if (from.held.length > 0) forward(from.held);
     from.consume(from.held.length);
     if (from.ended) this.#passOnEnd(sink);
+  }
+
+  #keepPace(from: StreamConnection, restMs: number, goOn: () => void): void {
+    if (restMs <= 0) return;
+    // What Node had read already comes while it rests: the later end counts.
+    clearTimeout(from.resting);
+    from.resting = setTimeout(() => {
+      from.resting = undefined;
+      goOn();
+    }, restMs);
   }
 
   #passOnEnd(sink: Socket): void {
@@ -75,6 +94,7 @@ export class Relay {
     };
     const closed = () => {
       const { socket } = side;
+      clearTimeout(side.resting);
       // Closed by nobody's error and before its time: by our own `reset`.
       if (!this.#end && !(socket.readableEnded && socket.writableFinished)) {
         this.#end = { kind: 'local' };
