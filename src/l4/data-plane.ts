@@ -93,6 +93,16 @@ export interface PreparedListeners {
   discard(): Promise<void>;
 }
 
+/**
+ * A TLS handshake may take a thread milliseconds. Of clients that need one only so many are accepted in a turn: the others
+ * wait in the kernel's queue, where how long they do is known, and not behind each other in ours.
+ */
+const HANDSHAKES_PER_TURN = 2;
+
+function socketsOf({ settings }: Route, { sockets }: DataPlaneLimits): SocketOptions {
+  return settings.tlsAccept === 'off' ? sockets : { ...sockets, acceptsPerTurn: HANDSHAKES_PER_TURN };
+}
+
 export class DataPlane {
   readonly #options: DataPlaneOptions;
   readonly #memory: MemoryGauge;
@@ -154,7 +164,7 @@ export class DataPlane {
       for (const route of routes) {
         const key = keyOf(route);
         const known = this.#frontends.get(key);
-        const frontend = known ?? (await this.#bind(key, route, limits.sockets));
+        const frontend = known ?? (await this.#bind(key, route, socketsOf(route, limits)));
         if (!known) bound.push(frontend);
         next.set(key, frontend);
       }
@@ -173,7 +183,7 @@ export class DataPlane {
       this.#frontends = next;
       this.#limits = limits;
       this.#turnstile.configure(limits.shedTarget);
-      for (const { listener } of next.values()) listener.configure(limits.sockets);
+      for (const { listener, route } of next.values()) listener.configure(socketsOf(route, limits));
       this.#around = this.#surroundings();
       await Promise.all(gone.map(({ listener }) => listener.close()));
     };

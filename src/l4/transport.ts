@@ -18,6 +18,8 @@ export interface SocketOptions {
   readonly keepaliveMs: number;
   /** Bytes buffered per direction before the sender is held back. */
   readonly bufferSize: number;
+  /** Of a listener: connections that are accepted before what is open has its turn. Default: as many as is cheapest. */
+  readonly acceptsPerTurn?: number;
 }
 
 /** Called with every connection, which it then owns. */

@@ -34,6 +34,7 @@ export class NativeListener implements Listener, Handler {
   readonly address: Address;
   readonly #engine: Engine;
   readonly #options: ListenerOptions;
+  #acceptsPerTurn = ACCEPTS_PER_TURN;
   #state: 'open' | 'paused' | 'closed' = 'paused';
   #resting: NodeJS.Timeout | undefined;
 
@@ -58,6 +59,7 @@ export class NativeListener implements Listener, Handler {
   }
 
   configure(options: SocketOptions): void {
+    this.#acceptsPerTurn = options.acceptsPerTurn ?? ACCEPTS_PER_TURN;
     // What it accepts has the options of the listening socket.
     if (this.#state !== 'closed' && this.address.kind !== 'unix') {
       this.#engine.kernel.keepAlive(this.#options.fd, options);
@@ -74,7 +76,7 @@ export class NativeListener implements Listener, Handler {
   onEvents(): void {
     const { kernel } = this.#engine;
     let [accepts, refusals] = [0, 0];
-    while (accepts < ACCEPTS_PER_TURN && refusals < REFUSALS_PER_TURN && this.#state === 'open') {
+    while (accepts < this.#acceptsPerTurn && refusals < REFUSALS_PER_TURN && this.#state === 'open') {
       const fd = kernel.accept(this.#options.fd);
       if (fd === -EAGAIN) return;
       if (isShortage(fd)) return void this.#rest();

@@ -67,7 +67,15 @@ export function createNativeTransport({
     engine: 'native',
     async listen(address: Address, sockets: SocketOptions, accept: Accept, exhausted?: () => void) {
       const { address: bound, fds, close } = await bindShared(address, sockets, 1);
-      return new NativeListener(engine, { address: bound, fd: fds[0] ?? -1, accept, exhausted, release: close });
+      const listener = new NativeListener(engine, {
+        address: bound,
+        fd: fds[0] ?? -1,
+        accept,
+        exhausted,
+        release: close,
+      });
+      listener.configure(sockets);
+      return listener;
     },
     adopt: (socket, sockets, accept, exhausted) => {
       const { address, fd, group } = socket;

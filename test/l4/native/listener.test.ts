@@ -41,6 +41,19 @@ describe('a native listener', () => {
     expect(tries).toBe(6);
   });
 
+  it('accepts no more in a turn than it is told to, and the others in the turns after it', () => {
+    const accepted: Connection[] = [];
+    const { kernel, listener } = start((connection) => accepted.push(connection));
+    for (let count = 0; count < 5; count += 1) kernel.arrive(new FakeSocket());
+    listener.configure({ keepaliveMs: 0, bufferSize: 4096, acceptsPerTurn: 2 });
+    const turns = [1, 2, 3].map(() => {
+      listener.onEvents();
+      return accepted.length;
+    });
+    expect(turns).toEqual([2, 4, 5]);
+    for (const connection of accepted) connection.reset();
+  });
+
   it('does not go on by itself after a rest where it was paused or closed meanwhile', async () => {
     const accepted: Connection[] = [];
     const { kernel, listener } = start((connection) => accepted.push(connection));
