@@ -2,8 +2,8 @@
  * CoDel for whatever waits in a queue: whether the queue is a burst that will drain, or standing. A burst has its quick moments;
  * where even the least delay of an interval was above the target, nothing drains (RFC 8289 section 3.2). Pure: time is an argument.
  *
- * What follows from it is folly's variant for requests: not one dropped now and then, which a TCP sender would heed and a
- * client that connects would not, but all that has waited for twice the target.
+ * What is to follow from it is its users' to decide. RFC 8289 drops a packet now and then, which a TCP sender heeds and a client that
+ * connects does not: for requests, folly turns away all that have waited too long for as long as the queue stands.
  */
 
 export interface CoDelOptions {
@@ -14,9 +14,6 @@ export interface CoDelOptions {
 }
 
 export const CODEL_DEFAULTS: CoDelOptions = { targetMs: 5, intervalMs: 100 };
-
-/** Of the target, how long one may have waited that is still served in an overload (folly's slough timeout). */
-const SLOUGH = 2;
 
 export class CoDel {
   readonly #targetMs: number;
@@ -51,11 +48,6 @@ export class CoDel {
   /** Whether the queue was standing in the last interval. Not where nobody has come for one: it is empty then. */
   isOverloaded(now: number): boolean {
     return this.#isUnderWay(now) ? this.#overloaded : this.#verdict(now, 0);
-  }
-
-  /** Whether one that has waited so long is to be turned away. */
-  isTooLate(delayMs: number, now: number): boolean {
-    return delayMs > SLOUGH * this.#targetMs && this.isOverloaded(now);
   }
 
   /** Of the interval that has ended. @param silenceMs how long after its end it may have been silent, beyond an interval */

@@ -6,52 +6,96 @@
  * has waited for a whole interval, which is longer than anybody waits while refusing the others is enough.
  */
 import { CODEL_DEFAULTS, CoDel } from './codel.js';
+import { Handshakes } from './handshakes.js';
 import { Shares } from './sources.js';
 
-/** Of the target, what CoDel takes for standing: what waits for twice that is refused, so the target is the longest wait. */
+/** Of the target, what CoDel takes for standing: a queue that is kept from growing past the target stays above that. */
 const STANDING = 0.5;
 /** RFC 8289 section 4.3: CoDel's target is a twentieth to a tenth of its interval. */
 const INTERVAL_PER_TARGET = 10 * STANDING;
+/**
+ * Parts of an interval, of each of which the longest wait counts. A thread accepts all who came in its last turn at once, and the last
+ * of those has never waited: that says nothing of how long its turns are.
+ */
+const SLOTS = 20;
 /** Connections are asked how long they have waited this often at most, ms, while all is well: a system call each. */
 const ASK_MS = 1;
+/** Of the target, how long handshakes may take that are under way: as long again may a connection have waited before its own. */
+const HANDSHAKING = 0.5;
+/** Times as many may be under way for the sake of a client that has had far less than others. */
+const MORE_FOR_QUIET = 2;
+
+export type ClientKind = 'source' | 'identity';
 
 export class Shedder {
-  readonly #codel: CoDel;
+  readonly handshakes = new Handshakes();
+  readonly #targetMs: number;
   readonly #intervalMs: number;
+  readonly #codel: CoDel;
   /** By source address, and by the SPIFFE ID of who has proven one. */
   readonly #shares = { source: new Shares(), identity: new Shares() } as const;
   #askedAt = Number.NEGATIVE_INFINITY;
+  #slotAt = Number.NEGATIVE_INFINITY;
+  #longestMs = 0;
+  #refusedAt = Number.NEGATIVE_INFINITY;
 
   /** @param targetMs how long a connection may wait in an overload */
   constructor(targetMs: number) {
+    this.#targetMs = targetMs;
     this.#intervalMs = Math.max(CODEL_DEFAULTS.intervalMs, INTERVAL_PER_TARGET * targetMs);
     this.#codel = new CoDel({ targetMs: STANDING * targetMs, intervalMs: this.#intervalMs });
   }
 
   /** Whether it is worth asking how long this one has waited. */
   asks(now: number): boolean {
-    return Math.abs(now - this.#askedAt) >= ASK_MS || this.#codel.isOverloaded(now);
+    return Math.abs(now - this.#askedAt) >= ASK_MS || this.#isOverloaded(now);
   }
 
   /** One has waited so long for this thread. */
   waited(waitedMs: number, now: number): void {
     this.#askedAt = now;
-    this.#codel.observe(waitedMs, now);
+    const age = now - this.#slotAt;
+    if (age >= 0 && age < this.#intervalMs / SLOTS) {
+      this.#longestMs = Math.max(this.#longestMs, waitedMs);
+      return;
+    }
+    if (age >= 0) this.#codel.observe(this.#longestMs, now);
+    this.#slotAt = now;
+    this.#longestMs = waitedMs;
   }
 
   /** Whether one that has waited so long is to be refused, where who it is will only be known later. */
   refusesAnyone(waitedMs: number, now: number): boolean {
-    return waitedMs > this.#intervalMs && this.#codel.isOverloaded(now);
+    return waitedMs > this.#intervalMs && this.#refusesIf(true, now);
   }
 
   /** Whether one of `client` that has waited so long is to be refused. */
-  refuses(kind: 'source' | 'identity', client: string, waitedMs: number, now: number): boolean {
-    if (!this.#codel.isTooLate(waitedMs, now)) return false;
-    return waitedMs > this.#intervalMs || !this.#shares[kind].isQuiet(client, now);
+  refuses(kind: ClientKind, client: string, waitedMs: number, now: number): boolean {
+    if (waitedMs <= this.#targetMs) return false;
+    return this.#refusesIf(waitedMs > this.#intervalMs || !this.#shares[kind].isQuiet(client, now), now);
+  }
+
+  /** Whether there are too many handshakes under way to begin one with `client`; of somebody who is not known yet, with anybody. */
+  refusesHandshake(client: string | undefined, now: number): boolean {
+    if (!this.#isOverloaded(now)) return false;
+    const isQuiet = client === undefined || this.#shares.source.isQuiet(client, now);
+    const most = HANDSHAKING * this.#targetMs * (isQuiet ? MORE_FOR_QUIET : 1);
+    return this.#refusesIf(this.handshakes.areMoreThan(most, now), now);
   }
 
   /** A connection of `client` was let in. */
-  admitted(kind: 'source' | 'identity', client: string, now: number): void {
+  admitted(kind: ClientKind, client: string, now: number): void {
     this.#shares[kind].add(client, now);
+  }
+
+  /** Also while it refuses that keeps the wait short: else the queue would grow again for an interval, after each in which it did not. */
+  #isOverloaded(now: number): boolean {
+    return this.#codel.isOverloaded(now) || Math.abs(now - this.#refusedAt) < this.#intervalMs;
+  }
+
+  #refusesIf(isDue: boolean, now: number): boolean {
+    if (!isDue || !this.#isOverloaded(now)) return false;
+    this.#refusedAt = now;
+    return true;
   }
 }

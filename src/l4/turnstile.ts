@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.js';
 import type { Refusal } from '../telemetry/record.js';
 import type { LiveConnection } from './live.js';
 import type { Rates } from './rates.js';
-import { Shedder } from './shedder.js';
+import { type ClientKind, Shedder } from './shedder.js';
 import { sourceOf } from './sources.js';
 import { Stop } from './surroundings.js';
 import type { Connection } from './transport.js';
@@ -43,29 +43,27 @@ export class Turnstile {
   }
 
   /** Why a connection that was just accepted, and has waited so long, is turned away. */
-  refusal(
-    connection: Connection,
-    waitedMs: number,
-    rates: Rates,
-    { acceptProxyProtocol }: ListenerConfig,
-  ): Refusal | undefined {
+  refusal(connection: Connection, waitedMs: number, rates: Rates, settings: ListenerConfig): Refusal | undefined {
     const now = this.#clock.now();
-    // Where it comes from is only the proxy before us.
-    if (acceptProxyProtocol) {
-      if (this.#shedder?.refusesAnyone(waitedMs, now)) return 'overload';
-      return rates.admits() ? undefined : 'rate-limit';
-    }
-    const source = sourceOf(connection.remote);
-    if (this.#shedder?.refuses('source', source, waitedMs, now)) return 'overload';
+    // Behind another proxy, where it comes from is only that one.
+    const source = settings.acceptProxyProtocol ? undefined : sourceOf(connection.remote);
+    if (this.#shedder && sheds(this.#shedder, source, waitedMs, settings, now)) return 'overload';
     // First, so that one source does not use up what is for all.
-    if (!rates.admitsFrom(source)) return 'source-rate-limit';
+    if (source !== undefined && !rates.admitsFrom(source)) return 'source-rate-limit';
     if (!rates.admits()) return 'rate-limit';
-    this.#shedder?.admitted('source', source, now);
+    if (source !== undefined) this.#shedder?.admitted('source', source, now);
     return undefined;
   }
 
+  /** A TLS handshake with a client begins; what it returns is to be called when that has ended. */
+  shakesHands(): () => void {
+    const shedder = this.#shedder;
+    shedder?.handshakes.began();
+    return () => shedder?.handshakes.ended(this.#clock.now());
+  }
+
   /** More is known of who the client is than where its socket comes from. Throws a `Stop` where that one is to be turned away. */
-  identified(live: LiveConnection, kind: 'source' | 'identity', client: string): void {
+  identified(live: LiveConnection, kind: ClientKind, client: string): void {
     const now = this.#clock.now();
     if (this.#shedder?.refuses(kind, client, live.waitedMs, now)) throw new Stop('shed');
     if (kind === 'source') {
@@ -74,4 +72,16 @@ export class Turnstile {
     }
     this.#shedder?.admitted(kind, client, now);
   }
+}
+
+function sheds(
+  shedder: Shedder,
+  source: string | undefined,
+  waitedMs: number,
+  { tlsAccept }: ListenerConfig,
+  now: number,
+): boolean {
+  const isLate =
+    source === undefined ? shedder.refusesAnyone(waitedMs, now) : shedder.refuses('source', source, waitedMs, now);
+  return isLate || (tlsAccept !== 'off' && shedder.refusesHandshake(source, now));
 }

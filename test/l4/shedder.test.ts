@@ -112,4 +112,47 @@ describe('shedding', () => {
       { numRuns: 30 },
     );
   });
+
+  /**
+   * One thread that in each turn accepts who has come since the last, and takes every handshake that is under way one step on: the first
+   * of two is nearly all of its cost. How long clients waited for the end of theirs, of those who came in the second half.
+   */
+  function shakeHands(costMs: number, load: number, durationMs: number): number[] {
+    const shedder = new Shedder(TARGET);
+    const steps = [0.9 * costMs, 0.1 * costMs];
+    const took: number[] = [];
+    let underWay: { readonly at: number; step: number }[] = [];
+    let [now, next] = [0, 0];
+    while (now < durationMs) {
+      const turn = now;
+      for (let admitted = 0; next <= turn && admitted < 64; next += costMs / load) {
+        const waitedMs = turn - next;
+        if (shedder.asks(now)) shedder.waited(waitedMs, now);
+        if (shedder.refuses('source', 'a', waitedMs, now) || shedder.refusesHandshake('a', now)) continue;
+        shedder.admitted('source', 'a', now);
+        shedder.handshakes.began();
+        underWay.push({ at: next, step: 0 });
+        admitted += 1;
+      }
+      for (const one of underWay) {
+        now += steps[one.step] ?? 0;
+        one.step += 1;
+        if (one.step < steps.length) continue;
+        shedder.handshakes.ended(now);
+        if (one.at > durationMs / 2) took.push(now - one.at);
+      }
+      underWay = underWay.filter(({ step }) => step < steps.length);
+      now = Math.max(now, turn + 0.1);
+    }
+    return took.sort((one, other) => one - other);
+  }
+
+  it('bounds the handshakes under way: a thread that gets three times what it can do does as much as ever, each in time', () => {
+    const durationMs = 20_000;
+    for (const costMs of [0.3, 1, 2, 4]) {
+      const took = shakeHands(costMs, 3, durationMs);
+      expect(took.length).toBeGreaterThan((0.9 * durationMs) / 2 / costMs);
+      expect(took[Math.floor(0.99 * took.length)]).toBeLessThan(2 * TARGET + 4 * costMs);
+    }
+  });
 });
