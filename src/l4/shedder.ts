@@ -2,8 +2,8 @@
  * Whom a thread that cannot keep up turns away. What tells is how long connections waited in the kernel's queue before the thread
  * came to accept them: its other work and those before them are both in that. Pure: time is an argument.
  *
- * Fair to clients: past the target those are refused whose source had its share of late; one that had far less is let in until it
- * has waited for a whole interval, which is longer than anybody waits while refusing the others is enough.
+ * Fair to clients: past the target those are refused whose source came as often as others of late; one that came far less often is let in
+ * until it has waited for a whole interval, which is longer than anybody waits while refusing the others is enough.
  */
 import { CODEL_DEFAULTS, CoDel } from './codel.js';
 import { Handshakes } from './handshakes.js';
@@ -22,8 +22,13 @@ const SLOTS = 20;
 const ASK_MS = 1;
 /** Of the target, how long handshakes may take that are under way: as long again may a connection have waited before its own. */
 const HANDSHAKING = 0.5;
-/** Times as many may be under way for the sake of a client that has had far less than others. */
+/** Times as many may be under way for the sake of a client that came far less often than others. */
 const MORE_FOR_QUIET = 2;
+/**
+ * After so many refusals one more is let in, late as it is: a thread that is kept busy by refusing alone must not serve nobody. It is
+ * about as many as can be refused in the time that it takes to serve one.
+ */
+const REFUSED_PER_SERVED = 16;
 
 export type ClientKind = 'source' | 'identity';
 
@@ -38,6 +43,7 @@ export class Shedder {
   #slotAt = Number.NEGATIVE_INFINITY;
   #longestMs = 0;
   #refusedAt = Number.NEGATIVE_INFINITY;
+  #refusedInARow = 0;
 
   /** @param targetMs how long a connection may wait in an overload */
   constructor(targetMs: number) {
@@ -66,13 +72,13 @@ export class Shedder {
 
   /** Whether one that has waited so long is to be refused, where who it is will only be known later. */
   refusesAnyone(waitedMs: number, now: number): boolean {
-    return waitedMs > this.#intervalMs && this.#refusesIf(true, now);
+    return waitedMs > this.#intervalMs && this.#refusesLate(now);
   }
 
   /** Whether one of `client` that has waited so long is to be refused. */
   refuses(kind: ClientKind, client: string, waitedMs: number, now: number): boolean {
     if (waitedMs <= this.#targetMs) return false;
-    return this.#refusesIf(waitedMs > this.#intervalMs || !this.#shares[kind].isQuiet(client, now), now);
+    return (waitedMs > this.#intervalMs || !this.#shares[kind].isQuiet(client, now)) && this.#refusesLate(now);
   }
 
   /** Whether there are too many handshakes under way to begin one with `client`; of somebody who is not known yet, with anybody. */
@@ -80,12 +86,19 @@ export class Shedder {
     if (!this.#isOverloaded(now)) return false;
     const isQuiet = client === undefined || this.#shares.source.isQuiet(client, now);
     const most = HANDSHAKING * this.#targetMs * (isQuiet ? MORE_FOR_QUIET : 1);
-    return this.#refusesIf(this.handshakes.areMoreThan(most, now), now);
+    const isFull = this.handshakes.areMoreThan(most, now);
+    if (isFull) this.#refusedAt = now;
+    return isFull;
   }
 
-  /** A connection of `client` was let in. */
-  admitted(kind: ClientKind, client: string, now: number): void {
+  /** A connection of `client` has come, whatever becomes of it. */
+  came(kind: ClientKind, client: string, now: number): void {
     this.#shares[kind].add(client, now);
+  }
+
+  /** A connection was let in. */
+  admitted(): void {
+    this.#refusedInARow = 0;
   }
 
   /** Also while it refuses that keeps the wait short: else the queue would grow again for an interval, after each in which it did not. */
@@ -93,9 +106,10 @@ export class Shedder {
     return this.#codel.isOverloaded(now) || Math.abs(now - this.#refusedAt) < this.#intervalMs;
   }
 
-  #refusesIf(isDue: boolean, now: number): boolean {
-    if (!isDue || !this.#isOverloaded(now)) return false;
+  #refusesLate(now: number): boolean {
+    if (!this.#isOverloaded(now)) return false;
     this.#refusedAt = now;
-    return true;
+    this.#refusedInARow += 1;
+    return this.#refusedInARow <= REFUSED_PER_SERVED;
   }
 }

@@ -1,4 +1,4 @@
-/** Where clients come from, and how the connections of late are shared out among them. */
+/** Where clients come from, and how often each of them came of late. */
 import { type SocketAddress, unmapped } from '../core/address.js';
 
 /** Groups of an IPv6 address that a client is known by: a home or a machine has a /64, and may take any address of it. */
@@ -26,11 +26,11 @@ function networkOf(host: string): string {
 
 /** A source that has been quiet for longer is no part of those that are compared, ms. */
 const FORGET_MS = 10_000;
-/** In which what a source has had counts half as much, ms: as a moment ago matters, and a minute ago does not. */
+/** In which a connection comes to count half as much, ms: as a moment ago matters, and a minute ago does not. */
 const HALF_LIFE_MS = 2000;
-/** Told apart at a time, the latest. Of more, each has next to nothing. */
+/** Told apart at a time, the latest. Of more, each comes next to never. */
 const MOST_SOURCES = 1024;
-/** Of the mean, what a source may have had and still be one that harms nobody. */
+/** Of the mean, how often a source may come and still be one that harms nobody. */
 const QUIET = 0.5;
 
 interface Share {
@@ -39,9 +39,9 @@ interface Share {
   at: number;
 }
 
-/** Who has had how many connections of late, in memory that is bounded whoever comes. */
+/** How many connections came from whom of late, in memory that is bounded whoever comes. */
 export class Shares {
-  /** The one that had a connection last is the last. */
+  /** The one that came last is the last. */
   readonly #shares = new Map<string, Share>();
   readonly #total: Share = { count: 0, at: 0 };
 
@@ -50,7 +50,7 @@ export class Shares {
     return this.#shares.size;
   }
 
-  /** A source was given a connection. */
+  /** A connection came from there. */
   add(source: string, now: number): void {
     this.#forgetOld(now);
     const share = this.#shares.get(source) ?? { count: 0, at: now };
@@ -61,7 +61,7 @@ export class Shares {
     addOne(this.#total, now);
   }
 
-  /** Whether it has had far less than the mean of all: then it is not its doing that there are too many. */
+  /** Whether it came far less often than the mean of all: then it is not its doing that there are too many. */
   isQuiet(source: string, now: number): boolean {
     this.#forgetOld(now);
     const share = this.#shares.get(source);

@@ -47,11 +47,12 @@ export class Turnstile {
     const now = this.#clock.now();
     // Behind another proxy, where it comes from is only that one.
     const source = settings.acceptProxyProtocol ? undefined : sourceOf(connection.remote);
+    if (source !== undefined) this.#shedder?.came('source', source, now);
     if (this.#shedder && sheds(this.#shedder, source, waitedMs, settings, now)) return 'overload';
     // First, so that one source does not use up what is for all.
     if (source !== undefined && !rates.admitsFrom(source)) return 'source-rate-limit';
     if (!rates.admits()) return 'rate-limit';
-    if (source !== undefined) this.#shedder?.admitted('source', source, now);
+    this.#shedder?.admitted();
     return undefined;
   }
 
@@ -65,12 +66,12 @@ export class Turnstile {
   /** More is known of who the client is than where its socket comes from. Throws a `Stop` where that one is to be turned away. */
   identified(live: LiveConnection, kind: ClientKind, client: string): void {
     const now = this.#clock.now();
+    this.#shedder?.came(kind, client, now);
     if (this.#shedder?.refuses(kind, client, live.waitedMs, now)) throw new Stop('shed');
     if (kind === 'source') {
       live.source = client;
       if (live.rates?.admitsFrom(client) === false) throw new Stop('rate-limited');
     }
-    this.#shedder?.admitted(kind, client, now);
   }
 }
 

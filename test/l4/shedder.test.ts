@@ -11,7 +11,7 @@ function overloaded(waitMs = 30): { readonly shedder: Shedder; readonly now: num
   let now = 0;
   for (; now <= 2 * INTERVAL; now += 10) {
     shedder.waited(waitMs, now);
-    shedder.admitted('source', 'noisy', now);
+    shedder.came('source', 'noisy', now);
   }
   return { shedder, now };
 }
@@ -33,7 +33,7 @@ describe('shedding', () => {
 
   it('lets a quiet client in while a noisy one is refused, unless it has waited for an interval', () => {
     const { shedder, now } = overloaded();
-    shedder.admitted('source', 'quiet', now);
+    shedder.came('source', 'quiet', now);
     expect(shedder.refuses('source', 'quiet', INTERVAL, now)).toBe(false);
     expect(shedder.refuses('source', 'new', INTERVAL, now)).toBe(false);
     expect(shedder.refuses('source', 'quiet', INTERVAL + 1, now)).toBe(true);
@@ -45,10 +45,20 @@ describe('shedding', () => {
     expect(shedder.refusesAnyone(INTERVAL + 1, now)).toBe(true);
   });
 
+  it('lets one in after many refusals, so that a thread that is kept busy by refusing serves somebody', () => {
+    const { shedder, now } = overloaded();
+    const refused = Array.from({ length: 34 }, () => {
+      const isRefused = shedder.refuses('source', 'noisy', 5000, now);
+      if (!isRefused) shedder.admitted();
+      return isRefused;
+    });
+    expect(refused.filter((one) => !one)).toHaveLength(2);
+  });
+
   it('compares identities with identities, and addresses with addresses', () => {
     const { shedder, now } = overloaded();
-    for (let times = 0; times < 10; times += 1) shedder.admitted('identity', 'spiffe://a/noisy', now);
-    shedder.admitted('identity', 'spiffe://a/quiet', now);
+    for (let times = 0; times < 10; times += 1) shedder.came('identity', 'spiffe://a/noisy', now);
+    shedder.came('identity', 'spiffe://a/quiet', now);
     expect(shedder.refuses('identity', 'spiffe://a/noisy', TARGET + 1, now)).toBe(true);
     expect(shedder.refuses('identity', 'spiffe://a/quiet', TARGET + 1, now)).toBe(false);
   });
@@ -83,10 +93,11 @@ describe('shedding', () => {
         const waited = now - next.at;
         shedder.waited(waited, now);
         const outcome = next.source === 'noisy' ? outcomes.noisy : outcomes.quiet;
+        shedder.came('source', next.source, now);
         const refused = shedder.refuses('source', next.source, waited, now);
         if (now > durationMs / 4) outcome[refused ? 1 : 0] = (outcome[refused ? 1 : 0] ?? 0) + 1;
         if (refused) continue;
-        shedder.admitted('source', next.source, now);
+        shedder.admitted();
         busyUntil = Math.max(busyUntil, now - 1) + costMs;
         if (now > durationMs / 4) waits.push(waited);
       }
@@ -128,8 +139,9 @@ describe('shedding', () => {
       for (let admitted = 0; next <= turn && admitted < 64; next += costMs / load) {
         const waitedMs = turn - next;
         if (shedder.asks(now)) shedder.waited(waitedMs, now);
+        shedder.came('source', 'a', now);
         if (shedder.refuses('source', 'a', waitedMs, now) || shedder.refusesHandshake('a', now)) continue;
-        shedder.admitted('source', 'a', now);
+        shedder.admitted();
         shedder.handshakes.began();
         underWay.push({ at: next, step: 0 });
         admitted += 1;
