@@ -57,20 +57,20 @@ interface RetrySettings {
 }
 
 /** The parts of the built program. */
-export interface Built<Settings extends RetrySettings, Placed, Cells, Breaker> {
+export interface Built<Settings extends RetrySettings, Placed> {
   parseConfig(input: object): { readonly services: Readonly<Record<string, Settings>> };
-  EndpointSlots: new (
+  PlacedServices: new (
     threads: number,
-  ) => { readonly placed: Placed; readonly cells: Cells; place(endpoints: readonly Endpoint[], now: number): unknown };
-  newBreakerCells(threads: number): Breaker;
+    clock: Clock,
+  ) => {
+    prepare(
+      services: readonly { readonly name: string; readonly settings: Settings; readonly endpoints: [] }[],
+      zone: undefined,
+    ): { readonly all: readonly Placed[]; commit(): void };
+    update(name: string, endpoints: readonly Endpoint[]): Placed | undefined;
+  };
   Service: new (
-    service: {
-      readonly name: string;
-      readonly settings: Settings;
-      readonly endpoints: Placed;
-      readonly cells: Cells;
-      readonly breaker: Breaker;
-    },
+    service: Placed,
     around: {
       readonly thread: number;
       readonly zone: undefined;
@@ -83,17 +83,15 @@ export interface Built<Settings extends RetrySettings, Placed, Cells, Breaker> {
       connection(now: number): void;
       retry(settings: { share: number; minPerSecond: number }, now: number): boolean;
     };
-    update(endpoints: Placed, cells: Cells): void;
+    update(service: Placed): void;
   };
   Unanswered: new (clock: Clock) => WaitingList;
 }
 
 const NAME = 'simulated';
-const MODULES = ['config/load', 'balancer/slots', 'l4/service', 'l4/unanswered', 'l4/circuit-breaker'];
+const MODULES = ['config/load', 'workers/placed-services', 'l4/service', 'l4/unanswered'];
 
-export function balancingOf<Settings extends RetrySettings, Placed, Cells, Breaker>(
-  built: Built<Settings, Placed, Cells, Breaker>,
-): NewBalancing {
+export function balancingOf<Settings extends RetrySettings, Placed>(built: Built<Settings, Placed>): NewBalancing {
   return (input, random, clock) => {
     const { services } = built.parseConfig({
       listeners: { [NAME]: { address: '127.0.0.1:0' } },
@@ -101,19 +99,20 @@ export function balancingOf<Settings extends RetrySettings, Placed, Cells, Break
     });
     const settings = services[NAME];
     if (settings === undefined) throw new Error('the configuration has lost its service');
-    const slots = new built.EndpointSlots(1);
-    const service = new built.Service(
-      { name: NAME, settings, endpoints: slots.placed, cells: slots.cells, breaker: built.newBreakerCells(1) },
-      { thread: 0, zone: undefined, random, clock },
-    );
+    const all = new built.PlacedServices(1, clock);
+    const prepared = all.prepare([{ name: NAME, settings, endpoints: [] }], undefined);
+    prepared.commit();
+    const [first] = prepared.all;
+    if (first === undefined) throw new Error('the service has lost its place');
+    const service = new built.Service(first, { thread: 0, zone: undefined, random, clock });
     const { connectAttempts, retryBudget, retryMinRate: minPerSecond } = settings;
     const mayRetry = (now: number): boolean =>
       retryBudget === 'off' || service.retryBudget.retry({ share: retryBudget / 100, minPerSecond }, now);
     return {
       waiting: new built.Unanswered(clock),
       place: (endpoints) => {
-        slots.place(endpoints, clock.now());
-        service.update(slots.placed, slots.cells);
+        const placed = all.update(NAME, endpoints);
+        if (placed !== undefined) service.update(placed);
       },
       // As `src/l4/connect.ts` does it, but that it waits before later attempts.
       pick: (tried) => {

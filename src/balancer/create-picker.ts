@@ -45,7 +45,7 @@ class BalancedPicker implements Picker {
     const arrangement = this.#arranged(context.now);
     const probe = this.#probe(arrangement, context);
     if (probe !== undefined) return probe;
-    const first = this.#loaded(arrangement);
+    const first = this.#loaded(arrangement, context);
     const chosen =
       (first && this.#from(first, context)) ??
       this.#fromAny(
@@ -70,18 +70,20 @@ class BalancedPicker implements Picker {
   }
 
   /** A connection that has other endpoints left to go to may find out whether one is back. */
-  #probe({ halfOpen }: Arrangement, { tried, now }: PickContext): Pick | undefined {
+  #probe({ halfOpen }: Arrangement, context: PickContext): Pick | undefined {
+    const { strategy, watch } = this.#options;
     for (const instance of halfOpen) {
-      if (tried.has(instance.endpoint) || !this.#options.watch.claimProbe(instance, now)) continue;
+      if (context.tried.has(instance.endpoint) || strategy.isFor?.(instance, context) === false) continue;
+      if (!watch.claimProbe(instance, context.now)) continue;
       const why = (): string => 'probe: it was ejected, and may be back';
-      return new InstancePick({ instance, why }, undefined, this.#options.watch, true);
+      return new InstancePick({ instance, why }, undefined, watch, true);
     }
     return undefined;
   }
 
-  #loaded({ loaded }: Arrangement): Group | undefined {
+  #loaded({ loaded }: Arrangement, context: PickContext): Group | undefined {
     if (loaded.length <= 1) return loaded[0]?.group;
-    let point = this.#options.random();
+    let point = this.#options.strategy.point?.(context) ?? this.#options.random();
     for (const { group, share } of loaded) {
       point -= share;
       if (point < 0) return group;

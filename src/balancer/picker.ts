@@ -3,6 +3,7 @@
  * a new one, and picks in flight keep theirs (the shape is grpc-js's `Picker` and tower's handle that takes the outcome).
  */
 import type { SocketAddress } from '../core/address.js';
+import type { KeySource } from './hash-key.js';
 
 /** One instance of a service. What is absent has its default: there may be a hundred thousand of these. */
 export interface Endpoint {
@@ -24,6 +25,8 @@ export interface PickContext {
   readonly tried: ReadonlySet<Endpoint>;
   /** On the monotonic clock, ms. */
   readonly now: number;
+  /** What is known of the connection; asked only where endpoints are chosen by it. */
+  readonly source?: () => KeySource;
 }
 
 /** How an attempt failed: it was refused or cut off, it took too long, or TLS did not come about. */

@@ -12,6 +12,10 @@ export interface Choice {
 export interface Strategy {
   /** One of `group` that the connection has not tried, or `undefined` where it has tried all of them. */
   choose(group: Group, context: PickContext): Choice | undefined;
+  /** Between 0 and 1, of which group it is to be, where that is not left to chance. */
+  point?(context: PickContext): number | undefined;
+  /** Whether this connection may find out that `instance` is back; any may where absent. */
+  isFor?(instance: Instance, context: PickContext): boolean;
 }
 
 /** Between 0 and 1, as `Math.random` has it. */

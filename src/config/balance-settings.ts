@@ -1,14 +1,25 @@
 /** How a service chooses among its endpoints, and which of them take no connections for a time. */
 import { z } from 'zod';
 import { DEFAULTS } from './defaults.js';
-import { count, duration, percent } from './fields.js';
+import { count, duration, hashKey, percent, percentBetween } from './fields.js';
 
 export const balanceSettings = {
   balance: z
-    .enum(['ewma', 'least-connections', 'round-robin', 'random'])
+    .enum(['ewma', 'least-connections', 'round-robin', 'random', 'ring-hash', 'maglev'])
     .default(DEFAULTS.balance)
     .describe(
-      'How an endpoint is chosen: ewma (of two drawn at random the one with less latency times open connections), least-connections (of two, the one with fewer), round-robin or random; all by weight.',
+      'How an endpoint is chosen: ewma (of two drawn at random the one with less latency times open connections), least-connections (of two, the one with fewer), round-robin or random; ring-hash or maglev (the same endpoint for the same hashKey); all by weight.',
+    ),
+  hashKey: hashKey
+    .prefault(DEFAULTS.hashKey)
+    .describe(
+      'With balance ring-hash or maglev: what decides on the endpoint. source-ip, source-ip-port, sni, destination, identity, or a field of the PROXY protocol header, as proxy-tlv:0xEA. A connection that has no such thing goes by its source-ip.',
+    ),
+  hashBalanceFactor: z
+    .union([z.literal('off').transform(() => 0), percentBetween(101, 1000)])
+    .prefault(DEFAULTS.hashBalanceFactor)
+    .describe(
+      'With balance ring-hash or maglev: an endpoint that has more than this share of the mean of connections is passed over for the next; 125% to 200% are usual. off for never.',
     ),
   ewmaDecay: duration({ min: 1 })
     .prefault(DEFAULTS.ewmaDecay)

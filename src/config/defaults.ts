@@ -22,6 +22,10 @@ export const DEFAULTS = {
   raceDelay: '250ms',
   /** As linkerd2 has it: of all that were measured the one that a slow or hanging endpoint harms least. */
   balance: 'ewma',
+  /** As HAProxy's `source` and Envoy's source IP hash policy. */
+  hashKey: 'source-ip',
+  /** Off, as in Envoy and HAProxy: with it, keys move when others are busy. */
+  hashBalanceFactor: 'off',
   /** As tower, linkerd2 and Finagle have it. */
   ewmaDecay: '10s',
   /** As linkerd2 has it: a little more than a good endpoint of the same region takes. */

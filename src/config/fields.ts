@@ -9,6 +9,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { type Address, parseAddress } from '../core/address.js';
 import { MeshproxyError } from '../core/errors.js';
+import { HASH_KEYS, parseHashKey } from '../core/hash-key.js';
 import { formatBandwidth, parseBandwidth, parseRate } from '../core/rate.js';
 import { exactSize, formatDuration, parseDuration, parseSize } from '../core/units.js';
 import type { Upstream } from '../core/upstream.js';
@@ -184,18 +185,32 @@ export const count = z.int().min(1);
 
 const NOT_A_PERCENTAGE = 'is not a percentage; write 50% or 12.5%';
 
-/** 0 to 100. */
-export const percent = z
-  .string({ error: ({ input }) => `${show(input)} ${NOT_A_PERCENTAGE}` })
-  .meta({ pattern: '^\\d{1,3}(\\.\\d+)?%$' })
+/** @param min @param max per cent */
+export function percentBetween(min: number, max: number) {
+  return z
+    .string({ error: ({ input }) => `${show(input)} ${NOT_A_PERCENTAGE}` })
+    .meta({ pattern: '^\\d{1,4}(\\.\\d+)?%$' })
+    .transform((text, context) => {
+      const value = /^\d{1,4}(\.\d+)?%$/.test(text) ? Number(text.slice(0, -1)) : undefined;
+      const problem = value === undefined ? NOT_A_PERCENTAGE : outside(value, min, max, (bound) => `${bound}%`);
+      if (value !== undefined && problem === undefined) return value;
+      context.addIssue({ code: 'custom', message: `${show(text)} ${problem}`, input: text });
+      return z.NEVER;
+    });
+}
+
+export const percent = percentBetween(0, 100).meta({ examples: ['50%'] });
+
+/** What consistent hashing goes by. */
+export const hashKey = z
+  .string({ error: ({ input }) => `${show(input)} is not a hash key; write ${HASH_KEYS}` })
   .transform((text, context) => {
-    const value = /^\d{1,3}(\.\d+)?%$/.test(text) ? Number(text.slice(0, -1)) : Number.NaN;
-    if (value <= 100) return value;
-    const problem = value > 100 ? 'is more than all; the most is 100%' : NOT_A_PERCENTAGE;
-    context.addIssue({ code: 'custom', message: `${show(text)} ${problem}`, input: text });
+    const key = parseHashKey(text);
+    if (key !== undefined) return key;
+    context.addIssue({ code: 'custom', message: `${show(text)} is not a hash key; write ${HASH_KEYS}`, input: text });
     return z.NEVER;
   })
-  .meta({ examples: ['50%'] });
+  .meta({ examples: ['source-ip', 'sni', 'proxy-tlv:0xEA'] });
 
 /** Names appear in metrics, logs and the mesh: a DNS label's letters, with dots and underscores. */
 export const name = z

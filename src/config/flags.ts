@@ -16,6 +16,7 @@ export interface FlagSpec {
   /** How its value is called in the help; absent where it takes none. */
   readonly value?:
     | 'percentage'
+    | 'key'
     | 'address'
     | 'upstream'
     | 'duration'
@@ -72,6 +73,12 @@ export const FLAGS = {
     path: ['defaults', 'listener', 'maxBandwidthPerSource'],
   },
   '--balance': { value: 'mode', group: 'Balancing', path: ['defaults', 'service', 'balance'] },
+  '--hash-key': { value: 'key', group: 'Balancing', path: ['defaults', 'service', 'hashKey'] },
+  '--hash-balance-factor': {
+    value: 'percentage',
+    group: 'Balancing',
+    path: ['defaults', 'service', 'hashBalanceFactor'],
+  },
   '--ewma-decay': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'ewmaDecay'] },
   '--ewma-initial': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'ewmaInitial'] },
   '--slow-start': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'slowStart'] },

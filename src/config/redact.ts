@@ -1,5 +1,6 @@
 /** A configuration written back: what an operator would have to write to get it, every default filled in. */
 import { formatAddress } from '../core/address.js';
+import { formatHashKey } from '../core/hash-key.js';
 import { formatBandwidth, formatRate } from '../core/rate.js';
 import { exactSize, formatDuration } from '../core/units.js';
 import { formatUpstream } from '../core/upstream.js';
@@ -75,6 +76,8 @@ function redactService(service: ServiceConfig): ServiceInput {
     queueTarget: orOff(service.queueTarget),
     retryBudget: service.retryBudget === 'off' ? 'off' : `${service.retryBudget}%`,
     raceDelay: formatDuration(service.raceDelay),
+    hashKey: formatHashKey(service.hashKey),
+    hashBalanceFactor: service.hashBalanceFactor === 0 ? 'off' : `${service.hashBalanceFactor}%`,
     ewmaDecay: formatDuration(service.ewmaDecay),
     ewmaInitial: formatDuration(service.ewmaInitial),
     slowStart: orOff(service.slowStart),

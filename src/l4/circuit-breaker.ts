@@ -61,6 +61,11 @@ export class CircuitBreaker {
     this.#queue = new PendingQueue(clock, () => this.#connections.enter(this.#limit));
   }
 
+  /** Open or being opened, over all threads. */
+  get connections(): number {
+    return this.#connections.total;
+  }
+
   /** Takes a place without waiting, where there is one and nobody waits for it. */
   tryEnter({ maxConnections, queue }: BreakerBounds): boolean {
     if (maxConnections === undefined) return this.#connections.enter(Number.POSITIVE_INFINITY);

@@ -1,4 +1,5 @@
 /** From a service to a connection to one of its endpoints: pick, dial, and where that fails, the next. */
+import type { KeySource } from '../balancer/hash-key.js';
 import type { Endpoint, Failure, Pick, Picker } from '../balancer/picker.js';
 import type { ServiceConfig } from '../config/schema.js';
 import { formatAddress, type SocketAddress } from '../core/address.js';
@@ -7,7 +8,7 @@ import type { Canceller, CancelSignal } from '../core/cancel.js';
 import { type Clock, sleep } from '../core/clock.js';
 import { describeError, MeshproxyError } from '../core/errors.js';
 import { formatDuration } from '../core/units.js';
-import type { BreakerBounds } from './circuit-breaker.js';
+import { enterAtOnce, waitForPlace } from './enter.js';
 import type { LiveConnection } from './live.js';
 import { open } from './opening.js';
 import { encodeProxyHeader } from './proxy-header.js';
@@ -33,8 +34,7 @@ export async function connect(
   header: ProxyHeader | undefined,
   around: Surroundings,
 ): Promise<Connected> {
-  if (service.breaker.tryEnter(service.bounds)) live.place = service.breaker;
-  else await waitForPlace(live, service, around.clock);
+  if (!enterAtOnce(live, service)) await waitForPlace(live, service, around.clock);
   const tries: Tries = { startedAt: around.clock.now(), endpoints: new Set(), isRetry: false };
   service.retryBudget.connection(tries.startedAt);
   try {
@@ -65,6 +65,11 @@ async function tryEach(
   const leftMs = (): number => settings.connectDeadline - (clock.now() - tries.startedAt);
   const mayTry = (): boolean =>
     live.attempts.length < settings.connectAttempts && leftMs() > 0 && hasUntried(service, tried);
+  let known: KeySource | undefined;
+  const source = (): KeySource => {
+    known ??= keySourceOf(live, header);
+    return known;
+  };
   live.phase = 'connecting';
   while (mayTry()) {
     if (tried.size > 1) await backOff(live, tried.size - 1, leftMs(), clock);
@@ -73,7 +78,7 @@ async function tryEach(
     if (tried.size > 0) requireRetry(service, tries, now);
     // The picker of this moment: what has been removed since the last attempt is not tried.
     const { picker } = service;
-    const pick = picker.pick({ tried, now });
+    const pick = picker.pick({ tried, now, source });
     if (!pick) break;
     tried.add(pick.endpoint);
     const upstream = await attempt(live, service, pick, header, Math.min(settings.connectTimeout, leftMs()), around);
@@ -88,6 +93,18 @@ async function tryEach(
   if (service.picker.endpoints.length === 0) throw new Stop('no-endpoint', `service ${service.name} has no endpoint`);
   // The attempts themselves say why.
   throw new Stop('connect-failed');
+}
+
+/** What an endpoint may be chosen by. */
+function keySourceOf({ downstream, serverName, clientIdentity }: LiveConnection, header?: ProxyHeader): KeySource {
+  const told = header?.command === 'proxy' ? header : undefined;
+  return {
+    client: told?.source ?? downstream.remote,
+    destination: told?.destination ?? downstream.local,
+    serverName,
+    identity: clientIdentity,
+    tlvs: told?.tlvs,
+  };
 }
 
 function begin(
@@ -125,50 +142,6 @@ async function brokeOff(live: LiveConnection, { upstream, watch }: Connected, { 
   upstream.reset();
   live.brokeOff(`${live.upstream}: broke off before it had answered: ${describeError(error.cause ?? error)}`);
   return true;
-}
-
-/** The service has all the connections that it may have: this one waits its turn, and no longer than the service says. */
-async function waitForPlace(live: LiveConnection, { breaker, bounds }: Service, clock: Clock): Promise<void> {
-  const since = clock.now();
-  const { signal } = live.cancellable();
-  live.phase = 'waiting';
-  const entered = await breaker.enter(clientOf(live), bounds, signal);
-  live.queuedMs = clock.now() - since;
-  if (entered === 'in') live.place = breaker;
-  if (live.cutBy !== undefined) throw new Stop(live.cutBy);
-  switch (entered) {
-    case 'in':
-      return requireClient(live, signal);
-    case 'full':
-      throw new Stop('service-full', fullness(bounds));
-    case 'timeout':
-      throw new Stop('queue-timeout');
-    case 'overload':
-      throw new Stop('overload', `it waited for ${formatDuration(bounds.queue.targetMs)}, as everybody does`);
-    case 'cut':
-      throw new Error('unreachable: what is cut says why');
-  }
-}
-
-/** Whose turn it is: clients are let in by turns, whatever number of connections each of them has. */
-function clientOf({ client, clientIdentity }: LiveConnection): string {
-  const port = client.lastIndexOf(':');
-  return clientIdentity ?? (port === -1 ? client : client.slice(0, port));
-}
-
-/** Who has given up meanwhile must not cost an endpoint a connection. */
-async function requireClient({ downstream }: LiveConnection, signal: CancelSignal): Promise<void> {
-  try {
-    await downstream.peek(0, signal);
-  } catch (error) {
-    if (!(error instanceof MeshproxyError) || error.code !== 'disconnected') throw error;
-    throw new Stop('client-reset', 'while it waited for a free place in the service');
-  }
-}
-
-function fullness({ maxConnections, maxPending, queue }: BreakerBounds): string {
-  const waiting = queue.timeoutMs === 0 ? 'none may wait' : `${maxPending} wait already`;
-  return `${maxConnections} connections are open, and ${waiting}`;
 }
 
 function requireRetry({ settings, bounds, breaker, retryBudget }: Service, tries: Tries, now: number): void {

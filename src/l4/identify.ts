@@ -79,6 +79,7 @@ export async function secureClient(
   try {
     const peer = await transport.secure(live.downstream, how.setup, how.call, controller.signal);
     live.identifyMs = clock.now() - live.startedAt;
+    live.serverName = peer.serverName;
     live.clientCredential = credentialOf(peer);
     if (live.clientCredential?.id !== undefined) live.clientIdentity = live.clientCredential.id;
     // While hands were shaken, another identity may have come into force.

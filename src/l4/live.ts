@@ -48,6 +48,8 @@ export class LiveConnection implements ConnectionRecord {
   throttles: Throttles | undefined;
   /** The socket towards the endpoint, once there is one. */
   relayedTo: Connection | undefined;
+  /** The name that the client asked for by TLS. */
+  serverName: string | undefined;
   /** Its place in its service, once it has one, which it leaves when it has ended. */
   place: { leave(): void } | undefined;
   /** Who the two sides have proven to be, to be looked at again when fewer are trusted. */

@@ -2,6 +2,7 @@
 import { createPicker } from '../balancer/create-picker.js';
 import { createStrategy } from '../balancer/create-strategy.js';
 import { Ejector } from '../balancer/ejection.js';
+import type { TableData } from '../balancer/hash-tables.js';
 import { type Instance, weightOf } from '../balancer/instance.js';
 import type { Endpoint, Picker } from '../balancer/picker.js';
 import type { RetryBudget } from '../balancer/retry-budget.js';
@@ -13,12 +14,18 @@ import { formatAddress, type SocketAddress } from '../core/address.js';
 import type { Clock } from '../core/clock.js';
 import { type BreakerBounds, type BreakerCells, CircuitBreaker } from './circuit-breaker.js';
 
-/** All that a data thread is told of a service. Plain enough to be sent to one. */
-export interface PlacedService {
-  readonly name: string;
-  readonly settings: ServiceConfig;
+/** The endpoints of a service as a data thread is told of them. Plain enough to be sent to one. */
+export interface Placement {
   readonly endpoints: readonly PlacedEndpoint[];
   readonly cells: ServiceCells;
+  /** Of these endpoints, where the service balances by hashing; else none. */
+  readonly tables: readonly TableData[];
+}
+
+/** All that a data thread is told of a service. */
+export interface PlacedService extends Placement {
+  readonly name: string;
+  readonly settings: ServiceConfig;
   readonly breaker: BreakerCells;
 }
 
@@ -42,14 +49,14 @@ export class Service {
   #instances: ReadonlyMap<number, Instance> = new Map();
   #picker: Picker;
 
-  constructor({ name, settings, endpoints, cells, breaker }: PlacedService, around: ServiceSurroundings) {
+  constructor({ name, settings, breaker, ...placement }: PlacedService, around: ServiceSurroundings) {
     this.name = name;
     this.breaker = new CircuitBreaker(breaker, around.thread, around.clock);
     this.#around = around;
-    this.#stats = new ServiceStats(cells, around.thread);
+    this.#stats = new ServiceStats(placement.cells, around.thread);
     this.#settings = settings;
     this.#bounds = boundsOf(settings);
-    this.#picker = this.#build(endpoints);
+    this.#picker = this.#build(placement);
   }
 
   /** Frozen. */
@@ -71,20 +78,20 @@ export class Service {
   }
 
   /** For connections from now on. */
-  replace({ settings, endpoints, cells }: PlacedService, around: ServiceSurroundings): void {
+  replace({ settings, ...placement }: PlacedService, around: ServiceSurroundings): void {
     this.#settings = settings;
     this.#bounds = boundsOf(settings);
     this.#around = around;
-    this.update(endpoints, cells);
+    this.update(placement);
   }
 
   /** For connections from now on. */
-  update(endpoints: readonly PlacedEndpoint[], cells: ServiceCells): void {
-    this.#stats.grow(cells);
-    this.#picker = this.#build(endpoints);
+  update(placement: Placement): void {
+    this.#stats.grow(placement.cells);
+    this.#picker = this.#build(placement);
   }
 
-  #build(endpoints: readonly PlacedEndpoint[]): Picker {
+  #build({ endpoints, tables }: Placement): Picker {
     const settings = this.#settings;
     const { zone, random = Math.random } = this.#around;
     const instances = new Map<number, Instance>();
@@ -92,8 +99,16 @@ export class Service {
       if (weightOf(endpoint) > 0) instances.set(endpoint.slot, this.#instance(endpoint));
     }
     this.#instances = instances;
-    return createPicker([...instances.values()], {
-      strategy: createStrategy(settings, this.#stats, random),
+    const all = [...instances.values()];
+    return createPicker(all, {
+      strategy: createStrategy(settings, {
+        rotation: this.#stats,
+        dice: random,
+        instances: all,
+        tables,
+        zone,
+        outstanding: () => this.breaker.connections,
+      }),
       random,
       zone,
       panicThreshold: settings.panicThreshold / 100,

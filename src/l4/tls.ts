@@ -51,4 +51,6 @@ export interface TlsPeer {
   readonly version: string;
   /** Agreed on by ALPN. */
   readonly protocol: string | undefined;
+  /** Of a client: the name that it asked for (SNI). */
+  readonly serverName: string | undefined;
 }

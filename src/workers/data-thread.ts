@@ -1,10 +1,9 @@
 /** One thread's share of the data plane: it is told setups and endpoints, and serves connections by itself. */
-import type { ServiceCells } from '../balancer/service-stats.js';
 import type { PlacedEndpoint } from '../balancer/slots.js';
 import type { Clock } from '../core/clock.js';
 import { DataPlane, type DataPlaneOptions, type ListenerState, type Route } from '../l4/data-plane.js';
 import type { RateCells } from '../l4/rates.js';
-import { type PlacedService, Service } from '../l4/service.js';
+import { type PlacedService, type Placement, Service } from '../l4/service.js';
 import type { Tally } from '../l4/tally.js';
 import type { Identity } from '../pki/identity-files.js';
 import type { ListenerSetup, PlaneSetup, PreparedPlane } from './plane.js';
@@ -63,9 +62,9 @@ export class DataThread {
     return { commit, discard: listeners.discard };
   }
 
-  update(service: string, endpoints: readonly PlacedEndpoint[], cells: ServiceCells): void {
-    this.#services.get(service)?.update(endpoints, cells);
-    this.#cutRemoved(service, endpoints);
+  update(service: string, placement: Placement): void {
+    this.#services.get(service)?.update(placement);
+    this.#cutRemoved(service, placement.endpoints);
   }
 
   #cutRemoved(name: string, endpoints: readonly PlacedEndpoint[]): void {

@@ -54,7 +54,7 @@ export class LocalPlane implements Plane {
   }
 
   async prepare(setup: PlaneSetup): Promise<PreparedPlane> {
-    const services = this.#services.prepare(setup.services);
+    const services = this.#services.prepare(setup.services, setup.zone);
     const { commit, discard } = await this.#thread.prepare({ ...setup, services: services.all });
     return {
       commit: async () => {
@@ -69,7 +69,7 @@ export class LocalPlane implements Plane {
 
   update(service: string, endpoints: readonly Endpoint[]): void {
     const placed = this.#services.update(service, endpoints);
-    if (placed) this.#thread.update(service, placed.endpoints, placed.cells);
+    if (placed) this.#thread.update(service, placed);
   }
 
   identify(identity: Identity): void {

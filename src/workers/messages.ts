@@ -2,10 +2,9 @@
  * What main and a worker say to each other. Main publishes setups and endpoints; a worker never waits for an answer.
  * Nothing is said per connection: what threads must agree on at once, they count in shared cells (`l4/tally.ts`).
  */
-import type { ServiceCells } from '../balancer/service-stats.js';
-import type { PlacedEndpoint } from '../balancer/slots.js';
 import type { SharedExchange } from '../l4/native/handover.js';
 import type { RateCells } from '../l4/rates.js';
+import type { Placement } from '../l4/service.js';
 import type { BoundSocket } from '../l4/transport.js';
 import type { Identity } from '../pki/identity-files.js';
 import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
@@ -53,8 +52,7 @@ export type ToWorker =
   | {
       readonly kind: 'endpoints';
       readonly service: string;
-      readonly endpoints: readonly PlacedEndpoint[];
-      readonly cells: ServiceCells;
+      readonly placement: Placement;
     }
   | { readonly kind: 'identity'; readonly identity: Identity }
   /** Answered by a `report` with the same id; what is not wanted is forgotten. */

@@ -1,4 +1,6 @@
 /** The endpoints of all services in their slots: main's, whichever threads the data plane runs in. */
+import { isHashing } from '../balancer/create-strategy.js';
+import { buildTables, type TableData } from '../balancer/hash-tables.js';
 import type { Endpoint } from '../balancer/picker.js';
 import { EndpointSlots } from '../balancer/slots.js';
 import type { Clock } from '../core/clock.js';
@@ -10,6 +12,9 @@ interface Kept {
   readonly setup: ServiceSetup;
   readonly slots: EndpointSlots;
   readonly breaker: BreakerCells;
+  readonly zone: string | undefined;
+  /** Of the endpoints in `slots`. */
+  tables: readonly TableData[];
 }
 
 type Services = ReadonlyMap<string, Kept>;
@@ -30,13 +35,17 @@ export class PlacedServices {
   }
 
   /** These and no others, from `commit` on. One that stays keeps what has been learnt. */
-  prepare(setups: readonly ServiceSetup[]): { readonly all: readonly PlacedService[]; commit(): void } {
+  prepare(
+    setups: readonly ServiceSetup[],
+    zone: string | undefined,
+  ): { readonly all: readonly PlacedService[]; commit(): void } {
     const services: Services = new Map(
       setups.map((setup) => {
         const known = this.#services.get(setup.name);
         const slots = known?.slots ?? new EndpointSlots(this.#threads);
         slots.place(setup.endpoints, this.#clock.now());
-        return [setup.name, { setup, slots, breaker: known?.breaker ?? newBreakerCells(this.#threads) }];
+        const breaker = known?.breaker ?? newBreakerCells(this.#threads);
+        return [setup.name, { setup, slots, breaker, zone, tables: tablesOf(setup, slots, zone) }];
       }),
     );
     return {
@@ -51,7 +60,9 @@ export class PlacedServices {
   update(name: string, endpoints: readonly Endpoint[]): PlacedService | undefined {
     const service = this.#services.get(name);
     if (service === undefined) return undefined;
-    service.slots.place(endpoints, this.#clock.now());
+    const { setup, slots, zone } = service;
+    slots.place(endpoints, this.#clock.now());
+    service.tables = tablesOf(setup, slots, zone);
     return placed(name, service);
   }
 
@@ -68,6 +79,11 @@ function placedOf(services: Services): PlacedService[] {
   return [...services].map(([name, service]) => placed(name, service));
 }
 
-function placed(name: string, { setup, slots, breaker }: Kept): PlacedService {
-  return { name, settings: setup.settings, endpoints: slots.placed, cells: slots.cells, breaker };
+/** Built here, where no connection waits for it, and once for all threads. */
+function tablesOf({ settings }: ServiceSetup, { placed }: EndpointSlots, zone: string | undefined): TableData[] {
+  return isHashing(settings.balance) ? buildTables(settings.balance, placed, zone) : [];
+}
+
+function placed(name: string, { setup, slots, breaker, tables }: Kept): PlacedService {
+  return { name, settings: setup.settings, endpoints: slots.placed, cells: slots.cells, breaker, tables };
 }

@@ -148,8 +148,10 @@ export class WorkerPool implements Plane {
   update(name: string, found: readonly Endpoint[]): void {
     const service = this.#services.update(name, found);
     if (service === undefined) return;
-    const { endpoints, cells } = service;
-    for (const thread of this.#threads()) thread.post({ kind: 'endpoints', service: name, endpoints, cells });
+    const { endpoints, cells, tables } = service;
+    for (const thread of this.#threads()) {
+      thread.post({ kind: 'endpoints', service: name, placement: { endpoints, cells, tables } });
+    }
   }
 
   identify(identity: Identity): void {
@@ -220,7 +222,7 @@ export class WorkerPool implements Plane {
     const before = this.#sockets;
     this.#sockets = sockets;
     this.#setup = setup;
-    this.#services.prepare(setup.services).commit();
+    this.#services.prepare(setup.services, setup.zone).commit();
     this.#version += 1;
     const version = this.#version;
     const published = this.#places.map(({ index, thread }) =>

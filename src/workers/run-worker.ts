@@ -116,7 +116,7 @@ class DataWorker {
         });
         break;
       case 'endpoints':
-        this.#inTurn(async () => this.#thread.update(order.service, order.endpoints, order.cells));
+        this.#inTurn(async () => this.#thread.update(order.service, order.placement));
         break;
       case 'identity':
         this.#inTurn(async () => this.#thread.identify(order.identity));

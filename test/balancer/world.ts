@@ -1,11 +1,14 @@
 /** Services of made-up endpoints, and a clock that is a number. */
 import { createPicker } from '../../src/balancer/create-picker.js';
-import { type Balance, createStrategy } from '../../src/balancer/create-strategy.js';
+import { type Balance, createStrategy, isHashing } from '../../src/balancer/create-strategy.js';
 import { Ejector } from '../../src/balancer/ejection.js';
+import type { KeySource } from '../../src/balancer/hash-key.js';
+import { buildTables } from '../../src/balancer/hash-tables.js';
 import { type Instance, weightOf } from '../../src/balancer/instance.js';
 import type { Endpoint, Pick, Picker } from '../../src/balancer/picker.js';
 import { ServiceStats } from '../../src/balancer/service-stats.js';
 import { EndpointSlots } from '../../src/balancer/slots.js';
+import type { HashKey } from '../../src/core/hash-key.js';
 
 /** Mulberry32: the same every time. */
 export function seeded(seed: number): () => number {
@@ -34,6 +37,8 @@ export interface WorldOptions {
   readonly ejectAfter?: number;
   readonly ejectMaxShare?: number;
   readonly seed?: number;
+  readonly hashKey?: HashKey;
+  readonly hashBalanceFactor?: number;
 }
 
 /** A service as one thread of several sees it. */
@@ -57,14 +62,25 @@ export class BalancerWorld {
   }
 
   update(all: readonly Endpoint[]): Picker {
-    const { balance = 'ewma', slowStart = 0, zone, panicThreshold = 0.5 } = this.#options;
+    const { balance = 'ewma', slowStart = 0, zone, panicThreshold = 0.5, hashBalanceFactor = 0 } = this.#options;
+    const { hashKey = { kind: 'source-ip' } } = this.#options;
     const placed = this.slots.place(all, this.now);
     this.stats.grow(this.slots.cells);
     this.instances = placed
       .filter((one) => weightOf(one) > 0)
       .map((one) => ({ endpoint: one, stats: this.stats.slot(one.slot), weight: weightOf(one) }));
     this.picker = createPicker(this.instances, {
-      strategy: createStrategy({ balance, ewmaDecay: 10_000, ewmaInitial: 30, slowStart }, this.stats, this.#dice),
+      strategy: createStrategy(
+        { balance, ewmaDecay: 10_000, ewmaInitial: 30, slowStart, hashKey, hashBalanceFactor },
+        {
+          rotation: this.stats,
+          dice: this.#dice,
+          instances: this.instances,
+          tables: isHashing(balance) ? buildTables(balance, placed, zone) : [],
+          zone,
+          outstanding: () => this.instances.reduce((sum, { stats }) => sum + stats.outstanding, 0),
+        },
+      ),
       random: this.#dice,
       zone,
       panicThreshold,
@@ -74,8 +90,19 @@ export class BalancerWorld {
     return this.picker;
   }
 
-  pick(tried: ReadonlySet<Endpoint> = new Set()): Pick | undefined {
-    return this.picker.pick({ tried, now: this.now });
+  /** @param client an IP address */
+  pick(tried: ReadonlySet<Endpoint> = new Set(), client?: string): Pick | undefined {
+    const source = (): KeySource => (client === undefined ? {} : { client: { kind: 'ip', host: client, port: 1 } });
+    return this.picker.pick({ tried, now: this.now, source });
+  }
+
+  /** For each of so many clients the endpoint that it is sent to, all of them one after the other. */
+  owners(clients: number): string[] {
+    return Array.from({ length: clients }, (_, client) => {
+      const pick = this.pick(new Set(), `10.${client >> 16}.${(client >> 8) & 255}.${client & 255}`);
+      pick?.abandoned();
+      return pick?.endpoint.id ?? 'none';
+    });
   }
 
   /** Picks and ends at once; how often each was picked. */

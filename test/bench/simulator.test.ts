@@ -6,14 +6,13 @@ import { type Scenario, scenarios } from '../../bench/simulator/scenarios.js';
 import { Server, UP } from '../../bench/simulator/server.js';
 import { BALANCES, type Balance, type Outcome, simulate } from '../../bench/simulator/simulation.js';
 import { Timeline } from '../../bench/simulator/timeline.js';
-import { EndpointSlots } from '../../src/balancer/slots.js';
 import { parseConfig } from '../../src/config/load.js';
-import { newBreakerCells } from '../../src/l4/circuit-breaker.js';
 import { Service } from '../../src/l4/service.js';
 import { Unanswered } from '../../src/l4/unanswered.js';
+import { PlacedServices } from '../../src/workers/placed-services.js';
 
 /** The benchmark knows the program as built, and says itself what it uses of it: that this is so, the compiler checks here. */
-const newBalancing = balancingOf({ parseConfig, EndpointSlots, Service, Unanswered, newBreakerCells });
+const newBalancing = balancingOf({ parseConfig, PlacedServices, Service, Unanswered });
 
 function named(name: string): Scenario {
   const found = scenarios.find((scenario) => scenario.name === name);

@@ -58,6 +58,8 @@ describe('parseConfig', () => {
           halfCloseTimeout: 300_000,
           onEndpointRemoved: 'drain',
           balance: 'ewma',
+          hashKey: { kind: 'source-ip' },
+          hashBalanceFactor: 0,
           ewmaDecay: 10_000,
           ewmaInitial: 30,
           slowStart: 0,

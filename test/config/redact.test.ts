@@ -49,6 +49,8 @@ describe('a configuration written back', () => {
           halfCloseTimeout: '5m',
           onEndpointRemoved: 'drain',
           balance: 'ewma',
+          hashKey: 'source-ip',
+          hashBalanceFactor: 'off',
           ewmaDecay: '10s',
           ewmaInitial: '30ms',
           slowStart: 'off',

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { ConnectionsView } from '../../src/admin/views.js';
 import { formatAddress, type IpAddress } from '../../src/core/address.js';
 import { nativeSupport } from '../../src/l4/native/support.js';
 import { startBlackHole } from '../fakes/black-hole.js';
@@ -86,7 +87,12 @@ describe.each(ENGINES)('on %s, an upstream that accepts and then resets', (engin
     onTestFinished(() => bad.close());
     const program = Program.inFrontOf([bad.address, await startNamed('live')], args());
     const socket = await connectTo(await program.loopback());
-    (await bad.accept()).resetAndDestroy();
+    const accepted = await bad.accept();
+    // Not before it is connected to as the proxy sees it, too.
+    await expect
+      .poll(async () => (await program.json<ConnectionsView>('/connections')).connections[0]?.phase)
+      .toBe('relaying');
+    accepted.resetAndDestroy();
     expect((await readAll(socket)).bytes.toString()).toBe('live');
     socket.end();
     const { endpoint, attempts } = await program.accessLine();

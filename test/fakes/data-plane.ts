@@ -60,10 +60,11 @@ export class TestPlane implements Observer {
     if (!settings || !listener) throw new Error('unreachable: both were just written');
     const slots = new EndpointSlots(1);
     const endpoints = slots.place(toEndpoints(upstreams), 0);
-    const placed = { name: 'web', settings, endpoints, cells: slots.cells, breaker: newBreakerCells(1) };
+    const placed = { name: 'web', settings, endpoints, cells: slots.cells, breaker: newBreakerCells(1), tables: [] };
     const service = new Service(placed, { thread: 0, zone: undefined, clock: test.clock });
     test.#routes = [{ name: 'web', settings: listener, service }];
-    test.#update = (endpoints) => service.update(slots.place(endpoints, 0), slots.cells);
+    test.#update = (endpoints) =>
+      service.update({ endpoints: slots.place(endpoints, 0), cells: slots.cells, tables: [] });
     await test.limit(test.#limits);
     return test;
   }

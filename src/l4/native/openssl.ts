@@ -106,6 +106,8 @@ export interface OpenSsl {
   SSL_shutdown(ssl: Pointer): number;
   SSL_get_error(ssl: Pointer, result: number): number;
   SSL_get_version(ssl: Pointer): string;
+  /** Of a server: what the client asked for; null where it asked for none. */
+  SSL_get_servername(ssl: Pointer, type: number): string | null;
   SSL_get0_alpn_selected(ssl: Pointer, data: Pointer, length: Pointer): void;
   ERR_get_error(): number;
   ERR_clear_error(): void;
@@ -260,6 +262,7 @@ function load(): OpenSsl {
     SSL_write_bytes: f('int SSL_write(uintptr_t, void *, int)'),
     SSL_shutdown: f('int SSL_shutdown(uintptr_t)'),
     SSL_get_error: f('int SSL_get_error(uintptr_t, int)'),
+    SSL_get_servername: f('const char *SSL_get_servername(uintptr_t, int)'),
     SSL_get_version: f('const char *SSL_get_version(uintptr_t)'),
     SSL_get0_alpn_selected: f('void SSL_get0_alpn_selected(uintptr_t, uintptr_t, uintptr_t)'),
     ERR_get_error: f('unsigned long ERR_get_error()'),

@@ -18,6 +18,8 @@ import { parsedCertificate } from './seen-certificates.js';
 import type { TlsContext } from './tls-context.js';
 import { type KnownSession, rememberRoot, rootOf } from './tls-resumption.js';
 
+const TLSEXT_NAMETYPE_HOST_NAME = 0;
+
 export class Counterpart implements HandshakeCallbacks {
   /** Why its certificate was refused, where it was. */
   verdict: Verdict | undefined;
@@ -50,7 +52,18 @@ export class Counterpart implements HandshakeCallbacks {
     const length = cell.bytes.readUInt32LE(8);
     const at = Number(cell.bytes.readBigUInt64LE(0));
     const protocol = length === 0 ? undefined : Buffer.from(ssl.bytesAt(at, length)).toString('latin1');
-    return { certificate: this.#certificate, root: this.#root, version: ssl.SSL_get_version(this.#pointer), protocol };
+    return {
+      certificate: this.#certificate,
+      root: this.#root,
+      version: ssl.SSL_get_version(this.#pointer),
+      protocol,
+      serverName: this.#serverName(),
+    };
+  }
+
+  #serverName(): string | undefined {
+    if (this.#context.setup.role === 'client') return undefined;
+    return this.#ssl.SSL_get_servername(this.#pointer, TLSEXT_NAMETYPE_HOST_NAME) ?? undefined;
   }
 
   verify(storeContext: Pointer): number {

@@ -120,6 +120,7 @@ export function secure(
         root: certificate && rootOf(certificate, setup.roots),
         version: secured.getProtocol() ?? 'unknown',
         protocol: typeof secured.alpnProtocol === 'string' ? secured.alpnProtocol : undefined,
+        serverName: setup.role === 'server' ? askedName(secured) : undefined,
       });
     };
     const onError = (error: Error): void => {
@@ -265,4 +266,10 @@ function disconnected(cause: Error): MeshproxyError {
 
 function aborted(signal: CancelSignal): MeshproxyError {
   return new MeshproxyError('aborted', 'given up', { cause: signal.reason });
+}
+
+/** What the client asked for by SNI; Node's types do not say that a server has it. */
+function askedName(secured: TLSSocket): string | undefined {
+  const { servername } = secured as TLSSocket & { readonly servername?: unknown };
+  return typeof servername === 'string' && servername !== '' ? servername : undefined;
 }
