@@ -75,7 +75,6 @@ export async function secureClient(
   if (how === undefined) return;
   const controller = live.cancellable();
   const timer = clock.after(settings.tlsHandshakeTimeout, () => controller.abort());
-  const handsShaken = turnstile.shakesHands();
   try {
     const peer = await transport.secure(live.downstream, how.setup, how.call, controller.signal);
     live.identifyMs = clock.now() - live.startedAt;
@@ -92,6 +91,5 @@ export async function secureClient(
     throw new Stop('client-handshake', error.code === 'aborted' ? late : error.message);
   } finally {
     timer.cancel();
-    handsShaken();
   }
 }

@@ -6,7 +6,6 @@
  * until it has waited for a whole interval, which is longer than anybody waits while refusing the others is enough.
  */
 import { CODEL_DEFAULTS, CoDel } from './codel.js';
-import { Handshakes } from './handshakes.js';
 import { Shares } from './sources.js';
 
 /** Of the target, what CoDel takes for standing: a queue that is kept from growing past the target stays above that. */
@@ -20,10 +19,6 @@ const INTERVAL_PER_TARGET = 10 * STANDING;
 const SLOTS = 20;
 /** Connections are asked how long they have waited this often at most, ms, while all is well: a system call each. */
 const ASK_MS = 1;
-/** Of the target, how long handshakes may take that are under way: as long again may a connection have waited before its own. */
-const HANDSHAKING = 0.5;
-/** Times as many may be under way for the sake of a client that came far less often than others. */
-const MORE_FOR_QUIET = 2;
 /**
  * After so many refusals one more is let in, late as it is: a thread that is kept busy by refusing alone must not serve nobody. It is
  * about as many as can be refused in the time that it takes to serve one.
@@ -33,7 +28,6 @@ const REFUSED_PER_SERVED = 16;
 export type ClientKind = 'source' | 'identity';
 
 export class Shedder {
-  readonly handshakes = new Handshakes();
   readonly #targetMs: number;
   readonly #intervalMs: number;
   readonly #codel: CoDel;
@@ -79,16 +73,6 @@ export class Shedder {
   refuses(kind: ClientKind, client: string, waitedMs: number, now: number): boolean {
     if (waitedMs <= this.#targetMs) return false;
     return (waitedMs > this.#intervalMs || !this.#shares[kind].isQuiet(client, now)) && this.#refusesLate(now);
-  }
-
-  /** Whether there are too many handshakes under way to begin one with `client`; of somebody who is not known yet, with anybody. */
-  refusesHandshake(client: string | undefined, now: number): boolean {
-    if (!this.#isOverloaded(now)) return false;
-    const isQuiet = client === undefined || this.#shares.source.isQuiet(client, now);
-    const most = HANDSHAKING * this.#targetMs * (isQuiet ? MORE_FOR_QUIET : 1);
-    const isFull = this.handshakes.areMoreThan(most, now);
-    if (isFull) this.#refusedAt = now;
-    return isFull;
   }
 
   /** A connection of `client` has come, whatever becomes of it. */

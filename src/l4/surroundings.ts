@@ -15,7 +15,7 @@ export interface Surroundings {
   readonly sockets: SocketOptions;
   /** Of the identity in force. */
   readonly tls: TlsSetups;
-  readonly turnstile: Pick<Turnstile, 'identified' | 'shakesHands'>;
+  readonly turnstile: Pick<Turnstile, 'identified'>;
   /** Those of this thread. */
   readonly unanswered: Unanswered;
   /** Whether both sides are trusted still, by what holds now; a connection of which they are not is cut. */

@@ -48,19 +48,17 @@ export class Turnstile {
     // Behind another proxy, where it comes from is only that one.
     const source = settings.acceptProxyProtocol ? undefined : sourceOf(connection.remote);
     if (source !== undefined) this.#shedder?.came('source', source, now);
-    if (this.#shedder && sheds(this.#shedder, source, waitedMs, settings, now)) return 'overload';
+    if (
+      source === undefined
+        ? this.#shedder?.refusesAnyone(waitedMs, now)
+        : this.#shedder?.refuses('source', source, waitedMs, now)
+    )
+      return 'overload';
     // First, so that one source does not use up what is for all.
     if (source !== undefined && !rates.admitsFrom(source)) return 'source-rate-limit';
     if (!rates.admits()) return 'rate-limit';
     this.#shedder?.admitted();
     return undefined;
-  }
-
-  /** A TLS handshake with a client begins; what it returns is to be called when that has ended. */
-  shakesHands(): () => void {
-    const shedder = this.#shedder;
-    shedder?.handshakes.began();
-    return () => shedder?.handshakes.ended(this.#clock.now());
   }
 
   /** More is known of who the client is than where its socket comes from. Throws a `Stop` where that one is to be turned away. */
@@ -73,16 +71,4 @@ export class Turnstile {
       if (live.rates?.admitsFrom(client) === false) throw new Stop('rate-limited');
     }
   }
-}
-
-function sheds(
-  shedder: Shedder,
-  source: string | undefined,
-  waitedMs: number,
-  { tlsAccept }: ListenerConfig,
-  now: number,
-): boolean {
-  const isLate =
-    source === undefined ? shedder.refusesAnyone(waitedMs, now) : shedder.refuses('source', source, waitedMs, now);
-  return isLate || (tlsAccept !== 'off' && shedder.refusesHandshake(source, now));
 }

@@ -125,8 +125,8 @@ describe('shedding', () => {
   });
 
   /**
-   * One thread that in each turn accepts who has come since the last, and takes every handshake that is under way one step on: the first
-   * of two is nearly all of its cost. How long clients waited for the end of theirs, of those who came in the second half.
+   * One thread that in each turn accepts two of those who have come, and takes each handshake that is under way one step on: the first of
+   * two is nearly all of its cost. How long clients waited for the end of theirs, of those who came in the second half.
    */
   function shakeHands(costMs: number, load: number, durationMs: number): number[] {
     const shedder = new Shedder(TARGET);
@@ -136,22 +136,19 @@ describe('shedding', () => {
     let [now, next] = [0, 0];
     while (now < durationMs) {
       const turn = now;
-      for (let admitted = 0; next <= turn && admitted < 64; next += costMs / load) {
+      for (let admitted = 0; next <= turn && admitted < 2; next += costMs / load) {
         const waitedMs = turn - next;
         if (shedder.asks(now)) shedder.waited(waitedMs, now);
         shedder.came('source', 'a', now);
-        if (shedder.refuses('source', 'a', waitedMs, now) || shedder.refusesHandshake('a', now)) continue;
+        if (shedder.refuses('source', 'a', waitedMs, now)) continue;
         shedder.admitted();
-        shedder.handshakes.began();
         underWay.push({ at: next, step: 0 });
         admitted += 1;
       }
       for (const one of underWay) {
         now += steps[one.step] ?? 0;
         one.step += 1;
-        if (one.step < steps.length) continue;
-        shedder.handshakes.ended(now);
-        if (one.at > durationMs / 2) took.push(now - one.at);
+        if (one.step === steps.length && one.at > durationMs / 2) took.push(now - one.at);
       }
       underWay = underWay.filter(({ step }) => step < steps.length);
       now = Math.max(now, turn + 0.1);
@@ -159,12 +156,12 @@ describe('shedding', () => {
     return took.sort((one, other) => one - other);
   }
 
-  it('bounds the handshakes under way: a thread that gets three times what it can do does as much as ever, each in time', () => {
+  it('has a thread that accepts in turns do as much as ever at three times what it can do, and whom it serves it serves in time', () => {
     const durationMs = 20_000;
-    for (const costMs of [0.3, 1, 2, 4]) {
+    for (const costMs of [0.3, 1, 2, 4, 20]) {
       const took = shakeHands(costMs, 3, durationMs);
       expect(took.length).toBeGreaterThan((0.9 * durationMs) / 2 / costMs);
-      expect(took[Math.floor(0.99 * took.length)]).toBeLessThan(2 * TARGET + 4 * costMs);
+      expect(took[Math.floor(0.99 * took.length)]).toBeLessThan(TARGET + 6 * costMs);
     }
   });
 });
