@@ -1,33 +1,30 @@
 /** The composition root: builds a running proxy from a `Config`, and owns the order of start, reload and drain. */
 import { type AdminServer, startAdmin } from './admin/server.js';
 import type { AdminSource, Readiness } from './admin/source.js';
-import { readEndpoints } from './config/endpoints-file.js';
 import { redact } from './config/redact.js';
-import type { Config, ServiceConfig } from './config/schema.js';
+import type { Config } from './config/schema.js';
 import { type Address, formatAddress } from './core/address.js';
 import { type Clock, systemClock, type Timer } from './core/clock.js';
 import { availableCores } from './core/cores.js';
 import { describeError, errnoOf, MeshproxyError } from './core/errors.js';
 import { formatDuration } from './core/units.js';
 import { VERSION } from './core/version.js';
-import { createSource } from './discovery/create.js';
-import { FollowedService, type PreparedSources } from './discovery/followed-service.js';
 import { LiveConnections } from './l4/live.js';
 import { abortOwned, bindShared } from './l4/native/bind.js';
 import { nativeSupport } from './l4/native/support.js';
 import { defaultMaxMemory } from './l4/resources.js';
 import { type Identity, NOBODY } from './pki/identity-files.js';
 import { ProxyIdentity } from './proxy-identity.js';
+import { type PreparedServices, Services } from './services.js';
 import type { Log } from './telemetry/logger.js';
 import { PauseLog } from './telemetry/pause-log.js';
 import type { ConnectionRecord } from './telemetry/record.js';
 import { Recorder } from './telemetry/recorder.js';
 import type { ProxyStatus } from './telemetry/status.js';
 import { Telemetry } from './telemetry/telemetry.js';
-import { tellUpstream } from './upstream-log.js';
 import { chooseEngine, type Engine, fixedAtStart } from './workers/engine.js';
 import { LocalPlane } from './workers/local.js';
-import type { Plane, PlaneSetup } from './workers/plane.js';
+import type { Plane, PlaneSetup, ServiceSetup } from './workers/plane.js';
 import { type WorkerDeath, WorkerPool } from './workers/pool.js';
 
 export interface ProxyOptions {
@@ -104,7 +101,7 @@ class App implements RunningProxy {
   #appliedAt = 0;
   readonly #reloads = { applied: 0, refused: 0 };
   #refused: { readonly at: number; readonly error: string } | undefined;
-  #services = new Map<string, FollowedService>();
+  readonly #services: Services;
   readonly #identity: ProxyIdentity;
   #admin: AdminServer | undefined;
   #readiness: Readiness = { kind: 'starting', reason: 'the listeners are not bound yet' };
@@ -129,9 +126,13 @@ class App implements RunningProxy {
     });
     this.#engine = engineOf(config, options);
     this.#plane = this.#createPlane(options);
+    this.#services = new Services(this.#plane, log, clock);
     this.#identity = new ProxyIdentity({
       clock,
-      onChange: (identity) => this.#plane.identify(identity),
+      onChange: (identity) => {
+        this.#plane.identify(identity);
+        this.#services.identify(identity);
+      },
       say: (level, message) => log.logger[level](message),
     });
     this.closed = new Promise((resolve) => {
@@ -232,32 +233,20 @@ class App implements RunningProxy {
   async #apply(config: Config): Promise<void> {
     const askedDifferently = JSON.stringify(config.dns) !== JSON.stringify(this.#config.dns);
     const identity = await this.#identity.prepare(config.identity);
-    const services = new Map<string, FollowedService>();
-    const sources = new Map<string, PreparedSources>();
+    let services: PreparedServices | undefined;
     try {
-      // All of them are awaited: one that is prepared after another has failed must be discarded too.
-      const outcomes = await Promise.allSettled(
-        Object.entries(config.services).map(async ([name, settings]) => {
-          const service = this.#services.get(name) ?? this.#follow(name);
-          services.set(name, service);
-          sources.set(name, await service.prepare(this.#sourcesOf(settings, config), askedDifferently));
-        }),
-      );
-      const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-      if (failed) throw failed.reason;
-      const plane = await this.#plane.prepare(setupOf(config, sources, identity.identity));
+      services = await this.#services.prepare(config, askedDifferently);
+      const plane = await this.#plane.prepare(setupOf(config, services.setups, identity.identity));
       if (this.#draining) {
         await plane.discard();
         throw drainingError();
       }
       const committed = plane.commit();
-      // What a source has found since it was prepared is told now.
-      for (const prepared of sources.values()) prepared.commit();
-      for (const [name, service] of this.#services) if (!services.has(name)) service.stop();
-      this.#services = services;
+      this.#services.identify(identity.identity);
+      services.commit();
       await Promise.all([committed, identity.commit()]);
     } catch (error) {
-      for (const prepared of sources.values()) prepared.discard();
+      services?.discard();
       identity.discard();
       throw error;
     }
@@ -328,17 +317,6 @@ class App implements RunningProxy {
     );
   }
 
-  #follow(name: string): FollowedService {
-    return new FollowedService(this.#clock, {
-      onEndpoints: (endpoints) => this.#plane.update(name, endpoints),
-      onNews: (upstream, news) => tellUpstream(this.#log.logger, name, upstream, news),
-    });
-  }
-
-  #sourcesOf({ upstreams }: ServiceConfig, { dns }: Config) {
-    return upstreams.map((upstream) => createSource(upstream, { dns, clock: this.#clock, readEndpoints }));
-  }
-
   /** The admin server that `config` asks for: the one there is, another one, or none. */
   async #moveAdmin(config: Config): Promise<AdminServer | undefined> {
     return sameAdmin(config, this.#config) ? this.#admin : this.#openAdmin(config);
@@ -376,17 +354,13 @@ class App implements RunningProxy {
       },
       ...(identity === undefined ? {} : { identity }),
       listeners: this.#plane.listeners().map((state) => ({ ...state, address: formatAddress(state.address) })),
-      services: [...this.#services].map(([name, { endpoints, upstreams }]) => ({
-        name,
-        endpoints: endpoints.map((endpoint) => ({ ...endpoint, addresses: endpoint.addresses.map(formatAddress) })),
-        upstreams,
-      })),
+      services: this.#services.status,
     };
   }
 
   async #shut(): Promise<void> {
     await this.#plane.close();
-    for (const service of this.#services.values()) service.stop();
+    this.#services.stop();
     this.#identity.stop();
     this.#asking?.cancel();
     await this.#admin?.close();
@@ -418,14 +392,10 @@ function engineOf(config: Config, { clock }: ProxyOptions): Engine {
     : { name: 'streams', workers: 1 };
 }
 
-function setupOf(config: Config, sources: ReadonlyMap<string, PreparedSources>, identity: Identity): PlaneSetup {
+function setupOf(config: Config, services: readonly ServiceSetup[], identity: Identity): PlaneSetup {
   return {
     listeners: Object.entries(config.listeners).map(([name, settings]) => ({ name, settings })),
-    services: Object.entries(config.services).map(([name, settings]) => ({
-      name,
-      settings,
-      endpoints: sources.get(name)?.endpoints ?? [],
-    })),
+    services,
     limits: limitsOf(config),
     identity,
     zone: config.zone,

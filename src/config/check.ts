@@ -5,6 +5,7 @@
 import { isIPv4 } from 'node:net';
 import { type Address, formatAddress, isLoopback, parseAddress } from '../core/address.js';
 import { formatDuration } from '../core/units.js';
+import { checkHealth, idleExchanges } from './check-health.js';
 import { checkTls } from './check-tls.js';
 import { DEFAULTS } from './defaults.js';
 import type { Path } from './json-schema.js';
@@ -24,12 +25,13 @@ export function checkTogether(input: unknown): Problem[] {
     ...listeners.flatMap((listener) => checkService(listener, services)),
     ...sharedAddresses(listeners, root['admin']),
     ...idleWorkers(root),
+    ...idleExchanges(root),
   ];
 }
 
 /** The same of what can only be compared once it is parsed. */
 export function checkParsed(parsed: ParsedInput): Problem[] {
-  return [...checkTtls(parsed), ...checkTls(parsed)];
+  return [...checkTtls(parsed), ...checkTls(parsed), ...checkHealth(parsed)];
 }
 
 function checkTtls({ dns }: ParsedInput): Problem[] {

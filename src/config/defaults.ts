@@ -40,6 +40,17 @@ export const DEFAULTS = {
   ejectMaxTime: '5m',
   /** Envoy's 10 % leaves two of three dead ones in a fleet of ten to be found out by each connection anew. */
   ejectMaxShare: '50%',
+  /** Connections themselves find out most, and every proxy of a mesh asks every endpoint: who wants that says what to ask. */
+  healthCheck: 'off',
+  /** As nginx has it. HAProxy's 2 s are for the one balancer before its servers; here each proxy of a mesh asks. */
+  healthInterval: '5s',
+  /** As long as connecting may take (above). */
+  healthTimeout: '2s',
+  /** As HAProxy has them: one answer that was lost takes nobody out, and one that came by chance lets nobody in. */
+  healthRise: 2,
+  healthFall: 3,
+  /** As HAProxy has it: a redirect shows that somebody is at work. */
+  healthStatus: '200-399',
   /** None: databases keep connections idle for hours (Istio's default of one hour breaks their pools). */
   idleTimeout: 'off',
   /** As long as a person might wait for the answer to a finished request; bytes that move start it again. */

@@ -25,6 +25,9 @@ export interface FlagSpec {
     | 'bandwidth'
     | 'number'
     | 'mode'
+    | 'check'
+    | 'statuses'
+    | 'bytes'
     | 'file'
     | 'folder'
     | 'name'
@@ -34,6 +37,7 @@ export interface FlagSpec {
     | 'Clients'
     | 'Upstreams'
     | 'Balancing'
+    | 'Health checks'
     | 'TLS'
     | 'Limits'
     | 'Name resolution'
@@ -88,6 +92,15 @@ export const FLAGS = {
   '--eject-time': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'ejectTime'] },
   '--eject-max-time': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'ejectMaxTime'] },
   '--eject-max-share': { value: 'percentage', group: 'Balancing', path: ['defaults', 'service', 'ejectMaxShare'] },
+  '--health-check': { value: 'check', group: 'Health checks', path: ['defaults', 'service', 'healthCheck'] },
+  '--health-interval': { value: 'duration', group: 'Health checks', path: ['defaults', 'service', 'healthInterval'] },
+  '--health-timeout': { value: 'duration', group: 'Health checks', path: ['defaults', 'service', 'healthTimeout'] },
+  '--health-rise': { value: 'number', group: 'Health checks', path: ['defaults', 'service', 'healthRise'] },
+  '--health-fall': { value: 'number', group: 'Health checks', path: ['defaults', 'service', 'healthFall'] },
+  '--health-port': { value: 'number', group: 'Health checks', path: ['defaults', 'service', 'healthPort'] },
+  '--health-status': { value: 'statuses', group: 'Health checks', path: ['defaults', 'service', 'healthStatus'] },
+  '--health-send': { value: 'bytes', group: 'Health checks', path: ['defaults', 'service', 'healthSend'] },
+  '--health-expect': { value: 'bytes', group: 'Health checks', path: ['defaults', 'service', 'healthExpect'] },
   '--send-proxy-protocol': { value: 'mode', group: 'Upstreams', path: ['defaults', 'service', 'sendProxyProtocol'] },
   '--connect-timeout': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'connectTimeout'] },
   '--connect-deadline': { value: 'duration', group: 'Upstreams', path: ['defaults', 'service', 'connectDeadline'] },

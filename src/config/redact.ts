@@ -86,6 +86,8 @@ function redactService(service: ServiceConfig): ServiceInput {
     ejectTime: formatDuration(service.ejectTime),
     ejectMaxTime: formatDuration(service.ejectMaxTime),
     ejectMaxShare: `${service.ejectMaxShare}%`,
+    healthInterval: formatDuration(service.healthInterval),
+    healthTimeout: formatDuration(service.healthTimeout),
     idleTimeout: orOff(service.idleTimeout),
     halfCloseTimeout: orOff(service.halfCloseTimeout),
   };

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { balanceSettings } from './balance-settings.js';
 import { DEFAULTS } from './defaults.js';
 import { count, duration, spiffeId } from './fields.js';
+import { healthSettings } from './health-settings.js';
 import { resilienceSettings } from './resilience-settings.js';
 
 export const serviceSettings = {
@@ -29,6 +30,7 @@ export const serviceSettings = {
     ),
   ...resilienceSettings,
   ...balanceSettings,
+  ...healthSettings,
   onEndpointRemoved: z
     .enum(['drain', 'reset'])
     .default('drain')

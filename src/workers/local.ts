@@ -12,7 +12,7 @@ import type { Recorder, ThreadReport } from '../telemetry/recorder.js';
 import type { Names } from '../telemetry/wanted.js';
 import { DataThread } from './data-thread.js';
 import { PlacedServices } from './placed-services.js';
-import type { Plane, PlaneSetup, PreparedPlane } from './plane.js';
+import type { PlacedOnMain, Plane, PlaneSetup, PreparedPlane } from './plane.js';
 
 export interface LocalPlaneOptions {
   readonly clock: Clock;
@@ -70,6 +70,10 @@ export class LocalPlane implements Plane {
   update(service: string, endpoints: readonly Endpoint[]): void {
     const placed = this.#services.update(service, endpoints);
     if (placed) this.#thread.update(service, placed);
+  }
+
+  placed(service: string): PlacedOnMain | undefined {
+    return this.#services.of(service);
   }
 
   identify(identity: Identity): void {

@@ -6,7 +6,7 @@ import { EndpointSlots } from '../balancer/slots.js';
 import type { Clock } from '../core/clock.js';
 import { type BreakerCells, forgetInBreaker, newBreakerCells } from '../l4/circuit-breaker.js';
 import type { PlacedService } from '../l4/service.js';
-import type { ServiceSetup } from './plane.js';
+import type { PlacedOnMain, ServiceSetup } from './plane.js';
 
 interface Kept {
   readonly setup: ServiceSetup;
@@ -64,6 +64,11 @@ export class PlacedServices {
     slots.place(endpoints, this.#clock.now());
     service.tables = tablesOf(setup, slots, zone);
     return placed(name, service);
+  }
+
+  of(name: string): PlacedOnMain | undefined {
+    const service = this.#services.get(name);
+    return service && { endpoints: service.slots.placed, stats: service.slots.stats };
   }
 
   /** A thread has died, and its connections with it. */

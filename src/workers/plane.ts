@@ -3,6 +3,8 @@
  * All that goes in is an immutable snapshot, plain enough to be sent to another thread.
  */
 import type { Endpoint } from '../balancer/picker.js';
+import type { ServiceStats } from '../balancer/service-stats.js';
+import type { PlacedEndpoint } from '../balancer/slots.js';
 import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
 import type { DataPlaneLimits, ListenerState } from '../l4/data-plane.js';
 import type { Identity } from '../pki/identity-files.js';
@@ -21,6 +23,12 @@ export interface ServiceSetup {
   readonly name: string;
   readonly settings: ServiceConfig;
   readonly endpoints: readonly Endpoint[];
+}
+
+/** The endpoints of a service with what all data threads know of them, as main sees it. */
+export interface PlacedOnMain {
+  readonly endpoints: readonly PlacedEndpoint[];
+  readonly stats: ServiceStats;
 }
 
 /** All that a data plane is told of a configuration. Each listener's service is among `services`. */
@@ -51,6 +59,8 @@ export interface Plane {
   prepare(setup: PlaneSetup): Promise<PreparedPlane>;
   /** Other endpoints for a service of the setup in force. */
   update(service: string, endpoints: readonly Endpoint[]): void;
+  /** Of the setup in force. */
+  placed(service: string): PlacedOnMain | undefined;
   /** Another identity than that of the setup in force, for handshakes from now on. */
   identify(identity: Identity): void;
   /** What each data thread has done, which forgets all that is not wanted; where one does not answer in time, as it said last. */

@@ -18,7 +18,7 @@ import { staleReport } from '../telemetry/totals.js';
 import type { Names } from '../telemetry/wanted.js';
 import type { FromWorker, SharedCells, WorkerData, WorkerSetup } from './messages.js';
 import { PlacedServices } from './placed-services.js';
-import type { Plane, PlaneSetup, PreparedPlane } from './plane.js';
+import type { PlacedOnMain, Plane, PlaneSetup, PreparedPlane } from './plane.js';
 import { Restarts } from './restarts.js';
 import {
   type Bind,
@@ -152,6 +152,10 @@ export class WorkerPool implements Plane {
     for (const thread of this.#threads()) {
       thread.post({ kind: 'endpoints', service: name, placement: { endpoints, cells, tables } });
     }
+  }
+
+  placed(service: string): PlacedOnMain | undefined {
+    return this.#services.of(service);
   }
 
   identify(identity: Identity): void {

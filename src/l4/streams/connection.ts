@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import type { SocketAddress } from '../../core/address.js';
 import type { CancelSignal } from '../../core/cancel.js';
+import type { Clock } from '../../core/clock.js';
 import { MeshproxyError } from '../../core/errors.js';
 import { libc } from '../native/libc.js';
 import type { Connection, Pace, RelayEnd, RelayEvents } from '../transport.js';
@@ -10,6 +11,9 @@ import { Relay } from './relay.js';
 import { descriptorOf, endOfStreamError, localAddress, remoteAddress } from './socket.js';
 
 const EMPTY: Uint8Array = new Uint8Array(0);
+
+/** For what is left of a connection that nobody needs any more. */
+const END_MS = 1000;
 
 /** A `peek` that waits for bytes. At most one at a time: a connection has one owner. */
 interface Waiting {
@@ -127,6 +131,14 @@ export class StreamConnection implements Connection {
   relay(peer: Connection, events: RelayEvents): Promise<RelayEnd> {
     if (!(peer instanceof StreamConnection)) throw new TypeError('a relay joins two connections of one transport');
     return new Relay(this, peer, events).run();
+  }
+
+  /** Ends it in order, in place of a relay: what was written goes out first, and what still comes in is not read. */
+  close(clock: Clock): void {
+    // A peer that takes nothing holds this up no longer than that.
+    const timer = clock.after(END_MS, () => this.reset());
+    this.socket.once('close', () => timer.cancel());
+    this.socket.end(() => this.socket.destroy());
   }
 
   reset(): void {

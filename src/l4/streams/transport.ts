@@ -20,7 +20,7 @@ export const streamsTransport: Transport = {
   },
 };
 
-function dial(address: SocketAddress, options: SocketOptions, signal: CancelSignal): Promise<StreamConnection> {
+export function dial(address: SocketAddress, options: SocketOptions, signal: CancelSignal): Promise<StreamConnection> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(dialAborted(address, signal));
     const socket = connect(connectOptions(address, options));

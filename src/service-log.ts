@@ -1,4 +1,4 @@
-/** What the log says of how finding the endpoints of an upstream fares. */
+/** What the log says of the endpoints of services: how finding them fares, and how they themselves do. Once for each change. */
 import type { UpstreamNews } from './discovery/upstream-report.js';
 import type { Log } from './telemetry/logger.js';
 
@@ -23,4 +23,19 @@ export function tellUpstream(logger: Log['logger'], service: string, upstream: s
         `service ${service}: ${upstream} has endpoints again: ${news.endpoints}`,
       );
   }
+}
+
+/** What health checks have found. */
+export function tellHealth(
+  logger: Log['logger'],
+  service: string,
+  endpoint: string,
+  isHealthy: boolean,
+  words: string,
+  inARow: number,
+): void {
+  const why = inARow > 1 ? `${words} (${inARow} in a row)` : words;
+  const about = { service, endpoint };
+  if (isHealthy) logger.info(about, `endpoint ${endpoint} of service ${service} is healthy again: ${why}`);
+  else logger.warn(about, `endpoint ${endpoint} of service ${service} is unhealthy: ${why}`);
 }
