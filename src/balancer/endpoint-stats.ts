@@ -3,8 +3,26 @@
  * learnt. Counts are kept with atomic operations; latencies are written plainly, where a race loses one sample of many.
  */
 
-/** Memory for the endpoints of a service comes in blocks of so many: 2 KB and a little for a service with few. */
-export const SLOTS_PER_BLOCK = 16;
+/**
+ * Memory for the endpoints of a service comes in blocks: two of 16 slots, 2 KB each, and then each as large as all before
+ * it. So a service with few endpoints has little of it, and one with a hundred thousand a dozen blocks, whose views stay
+ * in the processor's cache.
+ */
+const FIRST_SLOTS = 16;
+
+export function slotsOf(block: number): number {
+  return block === 0 ? FIRST_SLOTS : FIRST_SLOTS << (block - 1);
+}
+
+/** Which block a slot is in. */
+export function blockOf(slot: number): number {
+  return slot < FIRST_SLOTS ? 0 : 32 - Math.clz32(Math.floor(slot / FIRST_SLOTS));
+}
+
+/** The first slot of a block. */
+export function firstOf(block: number): number {
+  return block === 0 ? 0 : slotsOf(block);
+}
 
 /** Two cache lines: the first changes with each connection, the second, which each pick reads, seldom does. */
 const SLOT_BYTES = 128;
@@ -37,8 +55,8 @@ const INT = {
   probes: 29,
 } as const;
 
-export function newBlock(threads: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(SLOTS_PER_BLOCK * (SLOT_BYTES + threads * Int32Array.BYTES_PER_ELEMENT));
+export function newBlock(block: number, threads: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(slotsOf(block) * (SLOT_BYTES + threads * Int32Array.BYTES_PER_ELEMENT));
 }
 
 /** A thread's view of a block. */
@@ -48,10 +66,14 @@ export class StatsBlock {
   /** Where the thread counts what is outstanding by itself, so that it can be taken back when the thread dies. */
   readonly #mine: number;
 
-  constructor(memory: SharedArrayBuffer, thread: number) {
-    this.floats = new Float64Array(memory, 0, SLOTS_PER_BLOCK * FLOATS_PER_SLOT);
+  readonly #slots: number;
+
+  /** @param block its number */
+  constructor(memory: SharedArrayBuffer, block: number, thread: number) {
+    this.#slots = slotsOf(block);
+    this.floats = new Float64Array(memory, 0, this.#slots * FLOATS_PER_SLOT);
     this.ints = new Int32Array(memory);
-    this.#mine = SLOTS_PER_BLOCK * (INTS_PER_SLOT + thread);
+    this.#mine = this.#slots * (INTS_PER_SLOT + thread);
   }
 
   slot(index: number): EndpointStats {
@@ -60,7 +82,7 @@ export class StatsBlock {
 
   /** Takes back what the thread had counted. For when it has died. */
   forgetThread(): void {
-    for (let index = 0; index < SLOTS_PER_BLOCK; index += 1) {
+    for (let index = 0; index < this.#slots; index += 1) {
       const theirs = Atomics.exchange(this.ints, this.#mine + index, 0);
       Atomics.sub(this.ints, index * INTS_PER_SLOT + INT.outstanding, theirs);
     }

@@ -1,11 +1,11 @@
 /** What all threads know of a service together: counts of the service, and the statistics of its endpoints by slot. */
-import { type EndpointStats, newBlock, SLOTS_PER_BLOCK, StatsBlock } from './endpoint-stats.js';
+import { blockOf, type EndpointStats, firstOf, newBlock, StatsBlock } from './endpoint-stats.js';
 import { RETRY_BUDGET_WORDS, RetryBudget } from './retry-budget.js';
 
 /** Plain enough to be sent to a thread. */
 export interface ServiceCells {
   readonly counts: Int32Array<SharedArrayBuffer>;
-  /** One for each 16 slots; more come as there are more endpoints. */
+  /** More come as there are more endpoints. */
   readonly blocks: readonly SharedArrayBuffer[];
 }
 
@@ -18,9 +18,10 @@ export function newServiceCells(): ServiceCells {
 }
 
 export function withRoomFor(slots: number, { counts, blocks }: ServiceCells, threads: number): ServiceCells {
-  const missing = Math.ceil(slots / SLOTS_PER_BLOCK) - blocks.length;
-  if (missing <= 0) return { counts, blocks };
-  return { counts, blocks: [...blocks, ...Array.from({ length: missing }, () => newBlock(threads))] };
+  const needed = slots === 0 ? 0 : blockOf(slots - 1) + 1;
+  if (needed <= blocks.length) return { counts, blocks };
+  const added = Array.from({ length: needed - blocks.length }, (_, index) => newBlock(blocks.length + index, threads));
+  return { counts, blocks: [...blocks, ...added] };
 }
 
 /** One thread's view. */
@@ -40,14 +41,16 @@ export class ServiceStats {
 
   /** Takes notice of blocks that have been added. */
   grow({ blocks }: ServiceCells): void {
-    const added = blocks.slice(this.#blocks.length).map((memory) => new StatsBlock(memory, this.#thread));
+    const known = this.#blocks.length;
+    const added = blocks.slice(known).map((memory, index) => new StatsBlock(memory, known + index, this.#thread));
     if (added.length > 0) this.#blocks = [...this.#blocks, ...added];
   }
 
   slot(slot: number): EndpointStats {
-    const block = this.#blocks[Math.floor(slot / SLOTS_PER_BLOCK)];
+    const number = blockOf(slot);
+    const block = this.#blocks[number];
     if (block === undefined) throw new Error(`unreachable: there is no slot ${slot}`);
-    return block.slot(slot % SLOTS_PER_BLOCK);
+    return block.slot(slot - firstOf(number));
   }
 
   /** For round robin: the number of this turn. */

@@ -39,13 +39,13 @@ export class Lottery {
     const { instances } = group;
     for (let draws = 0; draws < MOST_DRAWS; draws += 1) {
       const instance = instances[this.#place(group)];
-      if (instance === undefined || instance === besides || tried.has(instance.endpoint)) continue;
+      if (instance === undefined || instance === besides || isTried(instance, tried)) continue;
       if (this.#takesPart(instance, now)) return instance;
     }
     const from = Math.floor(this.#random() * instances.length);
     for (let step = 0; step < instances.length; step += 1) {
       const instance = instances[(from + step) % instances.length];
-      if (instance && instance !== besides && !tried.has(instance.endpoint)) return instance;
+      if (instance && instance !== besides && !isTried(instance, tried)) return instance;
     }
     return undefined;
   }
@@ -69,4 +69,9 @@ export class Lottery {
     }
     return low;
   }
+}
+
+/** Nearly all have tried nothing yet: asking a set is a look at the endpoint, which of many is in no cache. */
+function isTried({ endpoint }: Instance, tried: PickContext['tried']): boolean {
+  return tried.size > 0 && tried.has(endpoint);
 }

@@ -3,14 +3,14 @@
  * looking at all of them, and no herd runs to the one that all believe to be the best.
  */
 import { type Instance, ramp } from './instance.js';
-import type { PickContext } from './picker.js';
 import type { Choice, Lottery, Strategy } from './strategy.js';
 
 export interface Cost {
-  /** What one more connection to it costs; only the order counts. */
-  of(instance: Instance, now: number): number;
-  /** In words. */
-  describe(instance: Instance, now: number): string;
+  readonly slowStartMs: number;
+  /** What each connection costs there, in any unit: latency, or the same for all. */
+  measure(instance: Instance, now: number): number;
+  /** In words. @param measured what `measure` said @param open connections there were */
+  describe(instance: Instance, measured: number, open: number): string;
 }
 
 export function twoChoices(name: string, cost: Cost, lottery: Lottery): Strategy {
@@ -19,7 +19,7 @@ export function twoChoices(name: string, cost: Cost, lottery: Lottery): Strategy
       const one = lottery.draw(group, context);
       if (one === undefined) return undefined;
       const other = group.instances.length === 1 ? undefined : lottery.draw(group, context, one);
-      return other === undefined ? only(name, one) : cheaper(name, cost, one, other, context);
+      return other === undefined ? only(name, one) : new Cheaper(name, cost, one, other, context.now);
     },
   };
 }
@@ -28,18 +28,50 @@ function only(name: string, instance: Instance): Choice {
   return { instance, why: () => `${name}, the only one there is` };
 }
 
-function cheaper(name: string, cost: Cost, one: Instance, other: Instance, { now }: PickContext): Choice {
-  const [winner, loser] = cost.of(one, now) <= cost.of(other, now) ? [one, other] : [other, one];
-  // Said as it was when it was picked: by the time somebody asks, both have moved on.
-  const [won, lost] = [cost.describe(winner, now), cost.describe(loser, now)];
-  return { instance: winner, why: () => `${name}, ${won} against ${lost} of ${loser.endpoint.id}` };
+/** Keeps the figures by which it was chosen, since both have moved on by the time that somebody asks; words are made of them only then. */
+class Cheaper implements Choice {
+  readonly instance: Instance;
+  readonly #name: string;
+  readonly #cost: Cost;
+  readonly #loser: Instance;
+  readonly #measured: number;
+  readonly #open: number;
+  readonly #losersMeasured: number;
+  readonly #losersOpen: number;
+
+  constructor(name: string, cost: Cost, one: Instance, other: Instance, now: number) {
+    const [ones, others] = [cost.measure(one, now), cost.measure(other, now)];
+    const [onesOpen, othersOpen] = [one.stats.outstanding, other.stats.outstanding];
+    const { slowStartMs } = cost;
+    const isOne = costOf(one, ones, onesOpen, now, slowStartMs) <= costOf(other, others, othersOpen, now, slowStartMs);
+    this.#name = name;
+    this.#cost = cost;
+    this.instance = isOne ? one : other;
+    this.#loser = isOne ? other : one;
+    this.#measured = isOne ? ones : others;
+    this.#open = isOne ? onesOpen : othersOpen;
+    this.#losersMeasured = isOne ? others : ones;
+    this.#losersOpen = isOne ? othersOpen : onesOpen;
+  }
+
+  why(): string {
+    const won = this.#cost.describe(this.instance, this.#measured, this.#open);
+    const lost = this.#cost.describe(this.#loser, this.#losersMeasured, this.#losersOpen);
+    return `${this.#name}, ${won} against ${lost} of ${this.#loser.endpoint.id}`;
+  }
 }
 
-/** Connections that are open, beside what it has weight for. */
+/** What one more connection costs, beside what there is weight for. */
+function costOf({ stats, weight }: Instance, measured: number, open: number, now: number, slowStartMs: number): number {
+  return (measured * (open + 1)) / (weight * ramp(stats.addedAt, now, slowStartMs));
+}
+
+/** Connections that are open. */
 export function leastConnections(slowStartMs: number): Cost {
   return {
-    of: ({ stats, weight }, now) => (stats.outstanding + 1) / (weight * ramp(stats.addedAt, now, slowStartMs)),
-    describe: ({ stats, weight }) => `${stats.outstanding} open${weight === 1 ? '' : ` of weight ${weight}`}`,
+    slowStartMs,
+    measure: () => 1,
+    describe: ({ weight }, _, open) => `${open} open${weight === 1 ? '' : ` of weight ${weight}`}`,
   };
 }
 
@@ -62,18 +94,13 @@ const FAILING_COST = 30;
 
 /** Peak EWMA of latency times open connections, as tower and linkerd2 have it. */
 export function ewma({ decayMs, initialMs, slowStartMs }: EwmaSettings): Cost {
-  const latencyOf = ({ stats }: Instance, now: number): number =>
-    stats.isMeasured ? Math.max(LEAST_LATENCY_MS, stats.latency(now, decayMs)) : initialMs;
   return {
-    of: (instance, now) => {
-      const { stats, weight } = instance;
-      const trouble = 1 + FAILING_COST * stats.failing(now, decayMs);
-      return (
-        (latencyOf(instance, now) * (stats.outstanding + 1) * trouble) /
-        (weight * ramp(stats.addedAt, now, slowStartMs))
-      );
+    slowStartMs,
+    measure: ({ stats }, now) => {
+      const latency = stats.isMeasured ? Math.max(LEAST_LATENCY_MS, stats.latency(now, decayMs)) : initialMs;
+      return latency * (1 + FAILING_COST * stats.failing(now, decayMs));
     },
-    describe: (instance, now) => `${inMs(latencyOf(instance, now))} x ${instance.stats.outstanding + 1}`,
+    describe: (_, measured, open) => `${inMs(measured)} x ${open + 1}`,
   };
 }
 
