@@ -27,6 +27,7 @@ const STYLES: Readonly<Record<string, string>> = {
   random: 'stroke="#e69f00" stroke-width="2"',
   'ring-hash': 'stroke="#56b4e9" stroke-width="2"',
   maglev: 'stroke="#cc79a7" stroke-width="2"',
+  'maglev-150': 'stroke="#cc79a7" stroke-width="2" stroke-dasharray="6 3"',
 };
 const OTHER_STYLE = 'stroke="#cc79a7" stroke-width="2"';
 const GRID = 'stroke="#dddddd"';
@@ -147,6 +148,7 @@ export function drawPercentiles(panels: readonly Panel[], subtitle: string): str
     drawPanel(panel, (index % columns) * PANEL.width, HEADER_HEIGHT + Math.floor(index / columns) * PANEL.height),
   );
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="${FONT}" font-size="12" fill="#222222">
+<title>Latency by percentile</title>
 <rect width="${width}" height="${height}" fill="#ffffff"/>
 ${text(MARGIN.left, 28, 'Latency by percentile', 'font-size="19" font-weight="bold"')}
 ${text(MARGIN.left, 50, subtitle, 'fill="#666666"')}

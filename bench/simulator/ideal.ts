@@ -6,6 +6,8 @@ import type { Server } from './server.js';
 export function ideal(servers: ReadonlyMap<string, Server>, workMs: () => number, clock: Clock): Balancing {
   let known: readonly Server[] = [];
   return {
+    enter: () => {},
+    leave: () => {},
     waiting: { add: () => {}, delete: () => {} },
     place: (endpoints) => {
       known = endpoints.flatMap(({ id }) => servers.get(id) ?? []);

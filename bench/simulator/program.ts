@@ -42,9 +42,15 @@ export interface Clock {
 export interface Balancing {
   readonly waiting: WaitingList;
   place(endpoints: readonly Endpoint[]): void;
-  /** The next for a connection that has tried these; `undefined` where there is none, or no more may be tried. */
-  pick(tried: ReadonlySet<Chosen>): Pick | undefined;
+  /** One more connection, and one less. */
+  enter(): void;
+  leave(): void;
+  /** The next for a connection of `client` that has tried these; `undefined` where there is none, or no more may be tried. */
+  pick(tried: ReadonlySet<Chosen>, client: Client): Pick | undefined;
 }
+
+/** An address. */
+export type Client = Endpoint['addresses'][number];
 
 /** @param settings of a service, as a configuration has them */
 export type NewBalancing = (settings: object, random: () => number, clock: Clock) => Balancing;
@@ -57,7 +63,7 @@ interface RetrySettings {
 }
 
 /** The parts of the built program. */
-export interface Built<Settings extends RetrySettings, Placed> {
+export interface Built<Settings extends RetrySettings, Placed, Bounds> {
   parseConfig(input: object): { readonly services: Readonly<Record<string, Settings>> };
   PlacedServices: new (
     threads: number,
@@ -78,7 +84,11 @@ export interface Built<Settings extends RetrySettings, Placed> {
       readonly clock: Clock;
     },
   ) => {
-    readonly picker: { pick(context: { tried: ReadonlySet<Chosen>; now: number }): Pick | undefined };
+    readonly picker: {
+      pick(context: { tried: ReadonlySet<Chosen>; now: number; source?: () => object }): Pick | undefined;
+    };
+    readonly bounds: Bounds;
+    readonly breaker: { tryEnter(bounds: Bounds): boolean; leave(): void };
     readonly retryBudget: {
       connection(now: number): void;
       retry(settings: { share: number; minPerSecond: number }, now: number): boolean;
@@ -91,7 +101,9 @@ export interface Built<Settings extends RetrySettings, Placed> {
 const NAME = 'simulated';
 const MODULES = ['config/load', 'workers/placed-services', 'l4/service', 'l4/unanswered'];
 
-export function balancingOf<Settings extends RetrySettings, Placed>(built: Built<Settings, Placed>): NewBalancing {
+export function balancingOf<Settings extends RetrySettings, Placed, Bounds>(
+  built: Built<Settings, Placed, Bounds>,
+): NewBalancing {
   return (input, random, clock) => {
     const { services } = built.parseConfig({
       listeners: { [NAME]: { address: '127.0.0.1:0' } },
@@ -114,12 +126,14 @@ export function balancingOf<Settings extends RetrySettings, Placed>(built: Built
         const placed = all.update(NAME, endpoints);
         if (placed !== undefined) service.update(placed);
       },
+      enter: () => void service.breaker.tryEnter(service.bounds),
+      leave: () => service.breaker.leave(),
       // As `src/l4/connect.ts` does it, but that it waits before later attempts.
-      pick: (tried) => {
+      pick: (tried, client) => {
         const now = clock.now();
         if (tried.size === 0) service.retryBudget.connection(now);
         else if (tried.size >= connectAttempts || !mayRetry(now)) return undefined;
-        return service.picker.pick({ tried, now });
+        return service.picker.pick({ tried, now, source: () => ({ client }) });
       },
     };
   };

@@ -2,21 +2,37 @@
 import type { Histogram } from 'hdr-histogram-js';
 import { histogramOf } from '../measure/latency.js';
 import { ideal } from './ideal.js';
-import type { Balancing, Chosen, Endpoint, NewBalancing, Pick } from './program.js';
+import type { Balancing, Chosen, Client, Endpoint, NewBalancing, Pick } from './program.js';
 import { exponential, type Random, seeded } from './random.js';
 import type { Scenario } from './scenarios.js';
 import { type Condition, Server } from './server.js';
 import { Timeline } from './timeline.js';
 
 /** Ways of balancing that are simulated; `ideal` is none of the program's. */
-export const BALANCES = ['ideal', 'ewma', 'least-connections', 'round-robin', 'random'] as const;
+export const BALANCES = [
+  'ideal',
+  'ewma',
+  'least-connections',
+  'round-robin',
+  'random',
+  'ring-hash',
+  'maglev',
+  'maglev-150',
+] as const;
 export type Balance = (typeof BALANCES)[number];
+
+/** Settings of those that are not simply named. */
+const SETTINGS: Readonly<Partial<Record<Balance, object>>> = {
+  'maglev-150': { balance: 'maglev', hashBalanceFactor: '150%' },
+};
 
 /** Requests that an endpoint works on at a time, and how long it takes for one: 200 a second. */
 const SLOTS = 4;
 const WORK_MS = 20;
 /** There and back, as within a region, ms. The ideal is there in no time, or it would not know all. */
 const ROUND_TRIP = { least: 0.3, most: 0.7 };
+/** So many addresses, all as busy. */
+const CLIENTS = 500;
 /** After that clients give up. */
 const PATIENCE_MS = 5_000;
 
@@ -49,6 +65,7 @@ interface Request {
   readonly at: number;
   readonly workMs: number;
   readonly keptMs: number;
+  readonly client: Client;
   readonly balancing: Balancing;
   readonly tried: Set<Chosen>;
 }
@@ -91,7 +108,11 @@ class Simulation {
     this.#proxies = Array.from({ length: scenario.proxies }, (_, index) =>
       this.#isIdeal
         ? ideal(this.#servers, () => this.#workMs, clock)
-        : newBalancing({ ...scenario.settings, balance }, seeded(seed + 2 + index), clock),
+        : newBalancing(
+            { ...scenario.settings, ...(SETTINGS[balance] ?? { balance }) },
+            seeded(seed + 2 + index),
+            clock,
+          ),
     );
   }
 
@@ -129,21 +150,24 @@ class Simulation {
     const at = now + exponential(everyMs, this.#clients);
     const workMs = exponential(WORK_MS, this.#clients);
     const keptMs = this.#scenario.keptMs === 0 ? 0 : exponential(this.#scenario.keptMs, this.#clients);
+    const client = clientAt(Math.floor(this.#clients() * CLIENTS));
     const balancing = this.#proxies[Math.floor(this.#clients() * this.#proxies.length)];
     if (at > this.#scenario.durationMs || balancing === undefined) return;
     this.#timeline.at(at, () => {
       if (this.#counts(at)) this.#asked += 1;
-      this.#attempt({ at, workMs, keptMs, balancing, tried: new Set() });
+      balancing.enter();
+      this.#attempt({ at, workMs, keptMs, client, balancing, tried: new Set() });
       this.#arrive(everyMs);
     });
   }
 
   #attempt(request: Request): void {
-    const { balancing, tried, workMs } = request;
+    const { balancing, client, tried, workMs } = request;
     const { now } = this.#timeline;
     this.#workMs = workMs;
-    const pick = balancing.pick(tried);
+    const pick = balancing.pick(tried, client);
     if (pick === undefined) {
+      balancing.leave();
       this.#fail(request, 'refused');
       return;
     }
@@ -190,6 +214,7 @@ class Simulation {
       const endsAt = fate.kind === 'answered' && !givesUp ? at + request.keptMs : at;
       this.#timeline.at(endsAt, () => {
         pick.ended(!givesUp && fate.kind === 'reset' ? 'reset' : 'served', endsAt);
+        request.balancing.leave();
         this.#countOpen(server, -1);
       });
     });
@@ -242,6 +267,10 @@ class Simulation {
 
 function speedOf(condition: Condition | undefined): number {
   return condition?.kind === 'up' ? 1 / condition.slowness : 0;
+}
+
+function clientAt(index: number): Client {
+  return { kind: 'ip', host: `10.1.${index >> 8}.${index & 255}`, port: 1 };
 }
 
 /** Nobody connects to it; that it has an address is all that is asked. */
