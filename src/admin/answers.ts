@@ -30,6 +30,7 @@ function viewOf(record: ConnectionRecord, now: number): ConnectionView {
     queuedMs: record.queuedMs && toMicroseconds(record.queuedMs),
     connectMs: record.connectMs && toMicroseconds(record.connectMs),
     firstByteMs: record.firstByteMs && toMicroseconds(record.firstByteMs),
+    heldBackMs: record.heldBackMs && toMicroseconds(record.heldBackMs),
     bytesReceived: record.bytesReceived,
     bytesSent: record.bytesSent,
     attempts: [...record.attempts],

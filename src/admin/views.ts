@@ -38,6 +38,7 @@ export const connectionView = z.object({
   queuedMs: ms.optional(),
   connectMs: ms.optional(),
   firstByteMs: ms.optional(),
+  heldBackMs: ms.optional(),
   bytesReceived: count,
   bytesSent: count,
   attempts: z.array(attempt),

@@ -74,6 +74,10 @@ export class LiveConnection implements ConnectionRecord {
     return this.downstream.bytesRead - this.headerBytes;
   }
 
+  get heldBackMs(): number | undefined {
+    return this.throttles && this.throttles.received.heldMs + this.throttles.sent.heldMs;
+  }
+
   get bytesSent(): number {
     return this.relayedTo?.bytesRead ?? 0;
   }

@@ -101,7 +101,7 @@ export interface Connection {
    * Of a connection that was just accepted: how long it had waited for that in the kernel's queue, ms, to the nearest tick of the
    * kernel (1 to 10). 0 where the system does not tell. Costs a system call.
    */
-  readonly queuedMs: number;
+  readonly backlogMs: number;
   /** Bytes taken from the kernel, and handed to it, so far. */
   readonly bytesRead: number;
   readonly bytesWritten: number;

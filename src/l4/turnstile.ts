@@ -36,10 +36,10 @@ export class Turnstile {
   waitOf(connection: Connection): number {
     const now = this.#clock.now();
     if (this.#shedder?.asks(now) !== true) return 0;
-    const { queuedMs } = connection;
-    if (now - queuedMs < this.#openSince) return 0;
-    this.#shedder.waited(queuedMs, now);
-    return queuedMs;
+    const { backlogMs } = connection;
+    if (now - backlogMs < this.#openSince) return 0;
+    this.#shedder.waited(backlogMs, now);
+    return backlogMs;
   }
 
   /** Why a connection that was just accepted, and has waited so long, is turned away. */

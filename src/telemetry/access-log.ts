@@ -27,6 +27,8 @@ export interface AccessFields {
   readonly queuedMs: number | undefined;
   readonly connectMs: number | undefined;
   readonly firstByteMs: number | undefined;
+  /** Where there was a bandwidth limit. */
+  readonly heldBackMs: number | undefined;
   readonly durationMs: number | undefined;
   /** Only where there was more than one, or one that failed. */
   readonly attempts: readonly Attempt[] | undefined;
@@ -102,6 +104,7 @@ function fieldsOf(record: ConnectionRecord): AccessFields {
     queuedMs: rounded(record.queuedMs),
     connectMs: rounded(record.connectMs),
     firstByteMs: rounded(record.firstByteMs),
+    heldBackMs: rounded(record.heldBackMs),
     durationMs: rounded(record.durationMs),
     attempts: wentAtOnce ? undefined : attempts.map(roundedAttempt),
     ending: record.ending ?? 'internal-error',

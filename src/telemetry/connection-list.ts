@@ -62,5 +62,6 @@ function copyOf(record: ConnectionRecord, worker: number | undefined): Connectio
   if (record.queuedMs !== undefined) copy.queuedMs = record.queuedMs;
   if (record.connectMs !== undefined) copy.connectMs = record.connectMs;
   if (record.firstByteMs !== undefined) copy.firstByteMs = record.firstByteMs;
+  if (record.heldBackMs !== undefined) copy.heldBackMs = record.heldBackMs;
   return copy;
 }

@@ -29,6 +29,8 @@ class ListenerCounters {
   opened = 0;
   active = 0;
   readonly refused = new Map<Refusal, number>();
+  /** How long bandwidth limits held connections back that have ended. */
+  heldBackMs = 0;
   readonly routes = new Map<string, RouteCounters>();
   /** Connections that have ended, by who their client had proven to be. */
   readonly clients = new Map<string, number>();
@@ -68,6 +70,7 @@ export interface CountersSnapshot {
     readonly opened: number;
     readonly active: number;
     readonly refused: readonly (readonly [Refusal, number])[];
+    readonly heldBackMs: number;
     readonly clients: readonly (readonly [string, number])[];
     readonly routes: readonly {
       readonly service: string;
@@ -105,6 +108,7 @@ export class Counters {
     const route = routeOf(listener, record.service ?? '');
     const ending = record.ending ?? 'internal-error';
     listener.active -= 1;
+    listener.heldBackMs += record.heldBackMs ?? 0;
     route.closed.set(ending, (route.closed.get(ending) ?? 0) + 1);
     route.received += record.bytesReceived;
     route.sent += record.bytesSent;
@@ -165,8 +169,8 @@ export class Counters {
   /** As it was last shown. */
   snapshot(): CountersSnapshot {
     return {
-      listeners: [...this.listeners].map(([name, { opened, active, refused, clients, routes }]) => ({
-        ...{ name, opened, active, refused: [...refused], clients: [...clients] },
+      listeners: [...this.listeners].map(([name, { opened, active, refused, heldBackMs, clients, routes }]) => ({
+        ...{ name, opened, active, refused: [...refused], heldBackMs, clients: [...clients] },
         routes: [...routes].map(([service, { closed, receivedShown, sentShown }]) => ({
           ...{ service, closed: [...closed], received: receivedShown, sent: sentShown },
         })),
@@ -182,10 +186,11 @@ export class Counters {
 
   /** Adds what others have counted; it is shown at once. */
   add({ listeners, times }: CountersSnapshot): void {
-    for (const { name, opened, active, refused, clients, routes } of listeners) {
+    for (const { name, opened, active, refused, heldBackMs, clients, routes } of listeners) {
       const listener = this.listener(name);
       listener.opened += opened;
       listener.active += active;
+      listener.heldBackMs += heldBackMs;
       addTo(listener.refused, refused);
       addTo(listener.clients, clients);
       for (const { service, closed, received, sent } of routes) {

@@ -56,6 +56,14 @@ const connections: readonly MetricSpec[] = [
     read: (view) => rows(routesOf(view), (labels, { sentShown }) => [labels, sentShown]),
   },
   {
+    name: 'meshproxy_held_back_seconds_total',
+    type: 'counter',
+    labels: ['listener'],
+    help: 'Time for which bandwidth limits held connections back, both directions together, told when the connection ends.',
+    read: ({ totals: { counters } }) =>
+      rows(counters.listeners, (listener, { heldBackMs }) => [{ listener }, heldBackMs / 1000]),
+  },
+  {
     name: 'meshproxy_connect_attempts_total',
     type: 'counter',
     labels: ['service', 'endpoint', 'result'],

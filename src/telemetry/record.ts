@@ -122,6 +122,8 @@ export interface ConnectionRecord {
   queuedMs?: number;
   connectMs?: number;
   firstByteMs?: number;
+  /** How long a bandwidth limit has held it back, ms, both directions together. While the connection lives, a getter. */
+  readonly heldBackMs?: number | undefined;
   /** From the client to the upstream. While the connection lives, a getter on the sockets' own counts. */
   readonly bytesReceived: number;
   /** From the upstream to the client. */

@@ -105,7 +105,12 @@ describe.each(['native', 'streams'])('a bandwidth limit, with the engine %s', (e
   it('is not taken for idleness', async () => {
     const [program, port] = await start('--max-bandwidth', '128KiB/s', '--idle-timeout', '100ms');
     expectTime(await download(from(port), 256 * 1024), 256 * 1024, 128 * 1024);
-    expect((await program.accessLine()).ending).toBe('completed');
+    const { ending, heldBackMs, durationMs } = await program.accessLine();
+    expect(ending).toBe('completed');
+    expect(heldBackMs).toBeGreaterThan(1000);
+    expect(heldBackMs).toBeLessThanOrEqual((durationMs ?? 0) + 1000);
+    const told = await program.metric('meshproxy_held_back_seconds_total', { listener: 'default' });
+    expect(told).toBeCloseTo((heldBackMs ?? 0) / 1000, 2);
   });
 
   it('goes by the client that a PROXY protocol header names', async () => {

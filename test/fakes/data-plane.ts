@@ -24,7 +24,7 @@ export interface TestPlaneOptions {
   /** In place of the real transport's `dial`. */
   readonly dial?: Transport['dial'];
   /** In place of what the system says of how long connections have waited to be accepted. */
-  queuedMs?(): number;
+  backlogMs?(): number;
 }
 
 export class TestPlane implements Observer {
@@ -155,9 +155,9 @@ export class TestPlane implements Observer {
   }
 }
 
-function transportOf({ dial = streamsTransport.dial, queuedMs: get }: TestPlaneOptions): Transport {
+function transportOf({ dial = streamsTransport.dial, backlogMs: get }: TestPlaneOptions): Transport {
   const listen: Transport['listen'] = (address, sockets, accept, exhausted) => {
-    const late = get && ((connection: Connection) => accept(Object.defineProperty(connection, 'queuedMs', { get })));
+    const late = get && ((connection: Connection) => accept(Object.defineProperty(connection, 'backlogMs', { get })));
     return streamsTransport.listen(address, sockets, late ?? accept, exhausted);
   };
   return { ...streamsTransport, dial, listen };

@@ -478,9 +478,9 @@ export function describeTransport(transport: Transport): void {
         const connection = await promise;
         cleanups.push(() => connection.reset());
         // A kernel's tick is 10 ms at most.
-        expect(connection.queuedMs).toBeGreaterThanOrEqual(process.platform === 'linux' ? 30 : 0);
+        expect(connection.backlogMs).toBeGreaterThanOrEqual(process.platform === 'linux' ? 30 : 0);
         connection.reset();
-        await expect.poll(() => connection.queuedMs).toBe(0);
+        await expect.poll(() => connection.backlogMs).toBe(0);
       });
 
       it('takes other options for what it accepts from then on, and turns nobody away meanwhile', async () => {

@@ -52,22 +52,22 @@ async function flood(plane: TestPlane, host: string): Promise<void> {
 
 describe('load shedding', () => {
   it('refuses at once who waits longer than the target, and leaves alone what is open', async () => {
-    let queuedMs = 0;
-    const plane = await start({ queuedMs: () => queuedMs });
+    let backlogMs = 0;
+    const plane = await start({ backlogMs: () => backlogMs });
     const open = from('127.0.0.2', plane);
     await served(open);
-    queuedMs = LATE;
+    backlogMs = LATE;
     await flood(plane, '127.0.0.2');
     plane.refusals.splice(0);
     await refused(from('127.0.0.2', plane));
     expect(plane.refusals).toEqual(['overload']);
     await served(open);
-    queuedMs = TARGET;
+    backlogMs = TARGET;
     await served(from('127.0.0.2', plane));
   });
 
   it('lets a quiet client in while a noisy one is refused', async () => {
-    const plane = await start({ queuedMs: () => LATE });
+    const plane = await start({ backlogMs: () => LATE });
     await flood(plane, '127.0.0.2');
     for (let times = 0; times < 3; times += 1) {
       await refused(from('127.0.0.2', plane));
@@ -76,7 +76,7 @@ describe('load shedding', () => {
   });
 
   it('goes by the client that a PROXY protocol header names, and ends its connection in words', async () => {
-    const plane = await start({ queuedMs: () => LATE, listener: { acceptProxyProtocol: true } });
+    const plane = await start({ backlogMs: () => LATE, listener: { acceptProxyProtocol: true } });
     const by = async (host: string): Promise<net.Socket> => {
       const socket = from('127.0.0.1', plane);
       const source: SocketAddress = { kind: 'ip', host, port: 1 };
@@ -98,7 +98,7 @@ describe('load shedding', () => {
   });
 
   it('holds nothing against those who waited because it was paused', async () => {
-    const plane = await start({ queuedMs: () => 400 });
+    const plane = await start({ backlogMs: () => 400 });
     plane.allowed = 1;
     let current = from('127.0.0.2', plane);
     await served(current);
@@ -114,7 +114,7 @@ describe('load shedding', () => {
   });
 
   it('is off where it is turned off', async () => {
-    const plane = await start({ queuedMs: () => 5000 });
+    const plane = await start({ backlogMs: () => 5000 });
     await plane.limit({ shedTarget: 0 });
     await flood(plane, '127.0.0.2');
     expect(plane.refusals).toEqual([]);

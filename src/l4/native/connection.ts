@@ -84,8 +84,8 @@ export class NativeConnection implements Connection, Handler, Unfinished {
     return this.fd === CLOSED ? undefined : this.#engine.kernel.localAddress(this.fd);
   }
 
-  get queuedMs(): number {
-    return this.fd === CLOSED ? 0 : this.#engine.kernel.queuedMs(this.fd);
+  get backlogMs(): number {
+    return this.fd === CLOSED ? 0 : this.#engine.kernel.backlogMs(this.fd);
   }
 
   get bytesWritten(): number {

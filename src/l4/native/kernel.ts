@@ -121,7 +121,7 @@ export interface Connecting {
   localAddress(fd: number): SocketAddress | undefined;
   remoteAddress(fd: number): SocketAddress | undefined;
   /** Of a socket that was just accepted: how long it had waited for that, ms, to the nearest tick of the kernel (1 to 10); 0 for a unix socket. */
-  queuedMs(fd: number): number;
+  backlogMs(fd: number): number;
 }
 
 /** What listening takes; not on the way of any byte. */

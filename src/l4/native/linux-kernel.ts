@@ -290,7 +290,7 @@ export class LinuxKernel implements Kernel {
     return failed ? undefined : this.acceptedFrom();
   }
 
-  queuedMs(fd: number): number {
+  backlogMs(fd: number): number {
     return libc()?.establishedMs(fd) ?? 0;
   }
 

@@ -62,7 +62,7 @@ export class StreamConnection implements Connection {
     return this.#local ?? localAddress(this.raw);
   }
 
-  get queuedMs(): number {
+  get backlogMs(): number {
     const fd = this.#unix ? undefined : descriptorOf(this.raw);
     return fd === undefined ? 0 : (libc()?.establishedMs(fd) ?? 0);
   }

@@ -282,7 +282,7 @@ export class FakeKernel implements Kernel {
     return this.acceptedFrom();
   }
 
-  queuedMs(): number {
+  backlogMs(): number {
     return 0;
   }
 
