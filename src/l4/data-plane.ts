@@ -5,12 +5,13 @@
 import type { Endpoint } from '../balancer/picker.js';
 import type { ListenerConfig } from '../config/schema.js';
 import { type Address, formatAddress } from '../core/address.js';
-import type { Clock, Timer } from '../core/clock.js';
+import type { Clock } from '../core/clock.js';
 import { type Identity, NOBODY } from '../pki/identity-files.js';
 import type { Observer, Refusal } from '../telemetry/record.js';
 import { type Limits, type Load, refusal } from './admission.js';
 import { serve } from './connection.js';
 import { distrust, type LiveConnection, type LiveConnections } from './live.js';
+import { Pausing } from './pausing.js';
 import { type RateCells, Rates, rateCellsFor } from './rates.js';
 import { cutRemoved } from './removed-endpoints.js';
 import { MemoryGauge } from './resources.js';
@@ -21,12 +22,6 @@ import { TlsSetups } from './tls-setups.js';
 import type { Accept, Connection, Listener, SocketOptions, Transport } from './transport.js';
 import { Turnstile } from './turnstile.js';
 import { Unanswered } from './unanswered.js';
-
-/** How long accepting rests after a dial found no descriptor though by our count there was one. */
-const EXHAUSTED_REST_MS = 500;
-
-/** How often a data plane that is paused looks whether connections of other threads have ended, ms: no thread tells another. */
-const LOOK_AGAIN_MS = 50;
 
 /** What a listener does with its connections. Replaced as a whole by a reload. */
 export interface Route {
@@ -108,14 +103,11 @@ export class DataPlane {
   readonly #memory: MemoryGauge;
   readonly #turnstile: Turnstile;
   readonly #unanswered: Unanswered;
+  readonly #pausing: Pausing<Held>;
   #limits: DataPlaneLimits;
   #tls: TlsSetups;
   #frontends = new Map<string, Frontend>();
   #around: Surroundings;
-  #paused = false;
-  #held: Held[] = [];
-  #lookingAgain: Timer | undefined;
-  #resting: Timer | undefined;
   #draining = false;
   /** How many connections the end of the drain has reset. */
   #cut = 0;
@@ -128,6 +120,12 @@ export class DataPlane {
     this.#turnstile = new Turnstile(options.clock);
     this.#turnstile.configure(options.limits.shedTarget);
     this.#unanswered = new Unanswered(options.clock);
+    this.#pausing = new Pausing<Held>({
+      clock: options.clock,
+      hasRoom: () => this.#hasRoom(),
+      onPause: (paused) => this.#setPaused(paused),
+      onRoom: ({ frontend, connection }) => this.#accept(frontend, connection),
+    });
     this.#around = this.#surroundings();
   }
 
@@ -149,7 +147,7 @@ export class DataPlane {
       name: route.name,
       address: listener.address,
       service: route.service.name,
-      paused: this.#paused,
+      paused: this.#pausing.paused,
     }));
   }
 
@@ -208,16 +206,14 @@ export class DataPlane {
 
   async stopAccepting(): Promise<void> {
     this.#draining = true;
-    this.#resting?.cancel();
-    this.#lookingAgain?.cancel();
-    for (const { frontend, connection } of this.#held.splice(0)) this.#refuse(frontend, connection, 'draining');
+    for (const { frontend, connection } of this.#pausing.end()) this.#refuse(frontend, connection, 'draining');
     await Promise.all([...this.#frontends.values()].map(({ listener }) => listener.close()));
   }
 
   async #bind(key: string, route: Route, sockets: SocketOptions): Promise<Frontend> {
     const { transport, listen, clock } = this.#options;
     const accept = (connection: Connection): void => this.#accept(frontend, connection);
-    const exhausted = (): void => this.#rest();
+    const exhausted = (): void => this.#pausing.rest();
     const listener = await (listen?.(route, sockets, accept, exhausted) ??
       transport.listen(route.settings.address, sockets, accept, exhausted));
     const { settings, tally = new Tally(), rates: cells = rateCellsFor(settings) } = route;
@@ -235,7 +231,7 @@ export class DataPlane {
     const live = connections.open(route.name, connection, tally);
     live.waitedMs = waitedMs;
     live.rates = frontend.rates;
-    if (!this.#hasRoom()) this.#pause();
+    if (!this.#hasRoom()) this.#pausing.pause();
     void serve(live, route.settings, route.service, this.#around);
   }
 
@@ -244,7 +240,7 @@ export class DataPlane {
     live.tally.leave();
     this.#options.tally.leave();
     this.#options.live.ended(live);
-    this.#resume();
+    this.#pausing.resume();
   }
 
   /** Counts the connection in, or says why it is not. */
@@ -279,8 +275,7 @@ export class DataPlane {
 
   #hold(frontend: Frontend, connection: Connection): boolean {
     if (this.#draining || !frontend.listener.pause()) return false;
-    this.#pause();
-    this.#held.push({ frontend, connection });
+    this.#pausing.hold({ frontend, connection });
     return true;
   }
 
@@ -311,7 +306,7 @@ export class DataPlane {
       unanswered: this.#unanswered,
       isTrusted: (live) => !distrust(live, this.#tls.trust),
       ended: (live) => this.#ended(live),
-      exhausted: () => this.#rest(),
+      exhausted: () => this.#pausing.rest(),
       bug: onBug,
     };
   }
@@ -320,42 +315,14 @@ export class DataPlane {
     return this.#options.tally.total < this.#options.allowed();
   }
 
-  #pause(): void {
-    if (this.#paused || this.#draining) return;
-    // One that cannot pause goes on accepting, and refuses what it accepts.
-    for (const { listener } of this.#frontends.values()) listener.pause();
-    this.#paused = true;
-    this.#options.onPause(true);
-    this.#lookAgainLater();
-  }
-
-  #lookAgainLater(): void {
-    this.#lookingAgain = this.#options.clock.after(LOOK_AGAIN_MS, () => {
-      this.#resume();
-      if (this.#paused) this.#lookAgainLater();
-    });
-  }
-
-  #resume(): void {
-    if (!this.#paused || this.#draining || this.#resting) return;
-    for (let held = this.#held[0]; held !== undefined && this.#hasRoom(); held = this.#held[0]) {
-      this.#held.shift();
-      this.#accept(held.frontend, held.connection);
+  #setPaused(paused: boolean): void {
+    if (!paused) this.#turnstile.opened();
+    for (const { listener } of this.#frontends.values()) {
+      if (!paused) listener.resume();
+      // One that cannot pause goes on accepting, and refuses what it accepts.
+      else listener.pause();
     }
-    if (!this.#hasRoom()) return;
-    this.#paused = false;
-    this.#turnstile.opened();
-    this.#lookingAgain?.cancel();
-    for (const { listener } of this.#frontends.values()) listener.resume();
-    this.#options.onPause(false);
-  }
-
-  #rest(): void {
-    this.#pause();
-    this.#resting ??= this.#options.clock.after(EXHAUSTED_REST_MS, () => {
-      this.#resting = undefined;
-      this.#resume();
-    });
+    this.#options.onPause(paused);
   }
 }
 

@@ -18,7 +18,7 @@ async function greeter(): Promise<IpAddress> {
 
 function flood(port: number, source: string): ChildProcess {
   const script = fileURLToPath(new URL('flood.mjs', import.meta.url));
-  const child = spawn(NODE, [script, String(port), source, '200'], { stdio: 'ignore' });
+  const child = spawn(NODE, [script, String(port), source, '1000'], { stdio: 'ignore' });
   onTestFinished(() => void child.kill('SIGKILL'));
   return child;
 }
@@ -35,10 +35,10 @@ describe('a flood of connections', () => {
   it.each(['native', 'streams'])(
     'has those refused who cause it, at once, and another client is served (%s)',
     async (engine) => {
-      // The client has more of the machine than the proxy, which so cannot keep up, however fast it is.
-      const args = ['--engine', engine, '--shed-target', '5ms', '--access-log', 'off'];
+      // A thousand at a time wait for each other, however fast the proxy is.
+      const args = ['--engine', engine, '--shed-target', '40ms', '--access-log', 'off'];
       if (engine === 'native') args.push('--workers', '1');
-      const program = Program.inFrontOf([await greeter()], args, { prefix: ['nice', '-n', '5'] });
+      const program = Program.inFrontOf([await greeter()], args);
       const port = await program.port();
       const refused = (): Promise<number> =>
         program.metric('meshproxy_connections_refused_total', { listener: 'default', reason: 'overload' });
@@ -46,10 +46,10 @@ describe('a flood of connections', () => {
       await program.said(/listener default refused .*: this process cannot keep up/);
       const before = await refused();
       let served = 0;
-      for (let times = 0; times < 20; times += 1) if (await isServed(port, QUIET)) served += 1;
-      // All of them, but where the machine has halted the proxy for a tenth of a second.
-      expect(served).toBeGreaterThanOrEqual(15);
-      await expect.poll(refused, { timeout: 30_000 }).toBeGreaterThan(before);
+      for (let times = 0; times < 40; times += 1) if (await isServed(port, QUIET)) served += 1;
+      expect(await refused()).toBeGreaterThan(before);
+      // All of them, but where the machine has halted the proxy for longer than that one lets anybody wait.
+      expect(served).toBeGreaterThan(20);
     },
     60_000,
   );
