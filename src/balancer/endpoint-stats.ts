@@ -38,6 +38,7 @@ const FLOAT = {
   connectAt: 1,
   answer: 2,
   answerAt: 3,
+  /** 4 is where the integer `outstanding` lies. */
   failing: 5,
   failingAt: 6,
   ejectedUntil: 8,
