@@ -3,6 +3,7 @@
  * is gone for a moment. Main's alone; the other threads are told the slots with the endpoints.
  */
 import type { Endpoint } from './picker.js';
+import { isSame } from './same-endpoint.js';
 import { newServiceCells, type ServiceCells, ServiceStats, withRoomFor } from './service-stats.js';
 
 export interface PlacedEndpoint extends Endpoint {
@@ -40,15 +41,22 @@ export class EndpointSlots {
     return this.#placed;
   }
 
+  /** An endpoint that has not changed is the same object as before. */
   place(endpoints: readonly Endpoint[], now: number): readonly PlacedEndpoint[] {
     const isFirst = this.#placed.length === 0;
     const ids = new Set(endpoints.map(({ id }) => id));
-    for (const { id } of this.#placed) if (!ids.has(id)) this.#gone.set(id, now);
+    const before: PlacedEndpoint[] = [];
+    for (const endpoint of this.#placed) {
+      before[endpoint.slot] = endpoint;
+      if (!ids.has(endpoint.id)) this.#gone.set(endpoint.id, now);
+    }
     const free = this.#freeSlots(ids, now);
     this.#placed = endpoints.map((endpoint) => {
       this.#gone.delete(endpoint.id);
-      const known = this.#slots.get(endpoint.id);
-      return { ...endpoint, slot: known ?? this.#assign(endpoint.id, free, isFirst ? 0 : now) };
+      const slot = this.#slots.get(endpoint.id) ?? this.#assign(endpoint.id, free, isFirst ? 0 : now);
+      const known = before[slot];
+      // The same object for one that has not changed: so it is told what has.
+      return known !== undefined && isSame(known, endpoint) ? known : { ...endpoint, slot };
     });
     const ejected = this.#placed.filter(({ slot }) => this.#stats.slot(slot).ejectedFor !== 0).length;
     this.#stats.setSize(this.#placed.length, ejected);

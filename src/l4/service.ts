@@ -4,13 +4,13 @@ import { createStrategy } from '../balancer/create-strategy.js';
 import { Ejector } from '../balancer/ejection.js';
 import type { TableData } from '../balancer/hash-tables.js';
 import { type Instance, weightOf } from '../balancer/instance.js';
-import type { Endpoint, Picker } from '../balancer/picker.js';
+import type { Picker } from '../balancer/picker.js';
 import type { RetryBudget } from '../balancer/retry-budget.js';
+import { isSame } from '../balancer/same-endpoint.js';
 import { type ServiceCells, ServiceStats } from '../balancer/service-stats.js';
 import type { PlacedEndpoint } from '../balancer/slots.js';
 import type { Random } from '../balancer/strategy.js';
 import type { ServiceConfig } from '../config/schema.js';
-import { formatAddress, type SocketAddress } from '../core/address.js';
 import type { Clock } from '../core/clock.js';
 import { type BreakerBounds, type BreakerCells, CircuitBreaker } from './circuit-breaker.js';
 
@@ -46,7 +46,9 @@ export class Service {
   readonly #stats: ServiceStats;
   #settings: ServiceConfig;
   #bounds: BreakerBounds;
-  #instances: ReadonlyMap<number, Instance> = new Map();
+  #endpoints: readonly PlacedEndpoint[];
+  /** By slot. */
+  #instances: readonly Instance[] = [];
   #picker: Picker;
 
   constructor({ name, settings, breaker, ...placement }: PlacedService, around: ServiceSurroundings) {
@@ -56,7 +58,13 @@ export class Service {
     this.#stats = new ServiceStats(placement.cells, around.thread);
     this.#settings = settings;
     this.#bounds = boundsOf(settings);
+    this.#endpoints = placement.endpoints;
     this.#picker = this.#build(placement);
+  }
+
+  /** Also those that take no connections. */
+  get endpoints(): readonly PlacedEndpoint[] {
+    return this.#endpoints;
   }
 
   /** Frozen. */
@@ -88,18 +96,22 @@ export class Service {
   /** For connections from now on. */
   update(placement: Placement): void {
     this.#stats.grow(placement.cells);
+    this.#endpoints = placement.endpoints;
     this.#picker = this.#build(placement);
   }
 
   #build({ endpoints, tables }: Placement): Picker {
     const settings = this.#settings;
     const { zone, random = Math.random } = this.#around;
-    const instances = new Map<number, Instance>();
+    const all: Instance[] = [];
+    const bySlot: Instance[] = [];
     for (const endpoint of endpoints) {
-      if (weightOf(endpoint) > 0) instances.set(endpoint.slot, this.#instance(endpoint));
+      if (weightOf(endpoint) === 0) continue;
+      const instance = this.#instance(endpoint);
+      all.push(instance);
+      bySlot[endpoint.slot] = instance;
     }
-    this.#instances = instances;
-    const all = [...instances.values()];
+    this.#instances = bySlot;
     return createPicker(all, {
       strategy: createStrategy(settings, {
         rotation: this.#stats,
@@ -128,7 +140,7 @@ export class Service {
 
   /** The one there was, where nothing about the endpoint has changed: connections know what they have tried by its object. */
   #instance(endpoint: PlacedEndpoint): Instance {
-    const known = this.#instances.get(endpoint.slot);
+    const known = this.#instances[endpoint.slot];
     if (known !== undefined && isSame(known.endpoint, endpoint)) return known;
     return { endpoint, stats: this.#stats.slot(endpoint.slot), weight: weightOf(endpoint) };
   }
@@ -136,24 +148,4 @@ export class Service {
 
 function boundsOf({ maxConnections, maxPending, maxRetries, queueTimeout, queueTarget }: ServiceConfig): BreakerBounds {
   return { maxConnections, maxPending, maxRetries, queue: { timeoutMs: queueTimeout, targetMs: queueTarget } };
-}
-
-function isSame(one: Endpoint, other: Endpoint): boolean {
-  return (
-    one.id === other.id &&
-    one.weight === other.weight &&
-    one.zone === other.zone &&
-    one.priority === other.priority &&
-    sameAddresses(one.addresses, other.addresses) &&
-    JSON.stringify(one.metadata) === JSON.stringify(other.metadata)
-  );
-}
-
-function sameAddresses(one: readonly SocketAddress[], other: readonly SocketAddress[]): boolean {
-  return one.length === other.length && one.every((address, index) => sameAddress(address, other[index]));
-}
-
-function sameAddress(one: SocketAddress, other: SocketAddress | undefined): boolean {
-  if (one.kind === 'ip') return other?.kind === 'ip' && one.host === other.host && one.port === other.port;
-  return other?.kind === 'unix' && formatAddress(one) === formatAddress(other);
 }

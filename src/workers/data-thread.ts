@@ -62,6 +62,10 @@ export class DataThread {
     return { commit, discard: listeners.discard };
   }
 
+  endpointsOf(service: string): readonly PlacedEndpoint[] {
+    return this.#services.get(service)?.endpoints ?? [];
+  }
+
   update(service: string, placement: Placement): void {
     this.#services.get(service)?.update(placement);
     this.#cutRemoved(service, placement.endpoints);

@@ -2,15 +2,17 @@
  * What main and a worker say to each other. Main publishes setups and endpoints; a worker never waits for an answer.
  * Nothing is said per connection: what threads must agree on at once, they count in shared cells (`l4/tally.ts`).
  */
+import type { TableData } from '../balancer/hash-tables.js';
+import type { ServiceCells } from '../balancer/service-stats.js';
 import type { SharedExchange } from '../l4/native/handover.js';
 import type { RateCells } from '../l4/rates.js';
-import type { Placement } from '../l4/service.js';
 import type { BoundSocket } from '../l4/transport.js';
 import type { Identity } from '../pki/identity-files.js';
 import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-list.js';
 import type { ThreadReport } from '../telemetry/recorder.js';
 import type { Names } from '../telemetry/wanted.js';
 import type { ThreadSetup } from './data-thread.js';
+import type { EndpointsDelta } from './endpoints-delta.js';
 import type { ListenerSetup } from './plane.js';
 
 /** A number in memory that all threads see. */
@@ -52,7 +54,9 @@ export type ToWorker =
   | {
       readonly kind: 'endpoints';
       readonly service: string;
-      readonly placement: Placement;
+      readonly delta: EndpointsDelta;
+      readonly cells: ServiceCells;
+      readonly tables: readonly TableData[];
     }
   | { readonly kind: 'identity'; readonly identity: Identity }
   /** Answered by a `report` with the same id; what is not wanted is forgotten. */

@@ -16,6 +16,7 @@ import type { ConnectionList, ConnectionsQuery } from '../telemetry/connection-l
 import type { ThreadReport } from '../telemetry/recorder.js';
 import { staleReport } from '../telemetry/totals.js';
 import type { Names } from '../telemetry/wanted.js';
+import { deltaOf } from './endpoints-delta.js';
 import type { FromWorker, SharedCells, WorkerData, WorkerSetup } from './messages.js';
 import { PlacedServices } from './placed-services.js';
 import type { PlacedOnMain, Plane, PlaneSetup, PreparedPlane } from './plane.js';
@@ -146,12 +147,12 @@ export class WorkerPool implements Plane {
   }
 
   update(name: string, found: readonly Endpoint[]): void {
+    const before = this.#services.of(name)?.endpoints ?? [];
     const service = this.#services.update(name, found);
     if (service === undefined) return;
     const { endpoints, cells, tables } = service;
-    for (const thread of this.#threads()) {
-      thread.post({ kind: 'endpoints', service: name, placement: { endpoints, cells, tables } });
-    }
+    const delta = deltaOf(before, endpoints);
+    for (const thread of this.#threads()) thread.post({ kind: 'endpoints', service: name, delta, cells, tables });
   }
 
   placed(service: string): PlacedOnMain | undefined {

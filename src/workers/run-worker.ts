@@ -13,6 +13,7 @@ import { createLogger, type Log } from '../telemetry/logger.js';
 import type { Observer } from '../telemetry/record.js';
 import { Recorder } from '../telemetry/recorder.js';
 import { DataThread } from './data-thread.js';
+import { withDelta } from './endpoints-delta.js';
 import { LineBatch } from './line-batch.js';
 import type { FromWorker, ToWorker, WorkerData, WorkerListener, WorkerSetup } from './messages.js';
 import type { ListenerSetup } from './plane.js';
@@ -116,7 +117,11 @@ class DataWorker {
         });
         break;
       case 'endpoints':
-        this.#inTurn(async () => this.#thread.update(order.service, order.placement));
+        this.#inTurn(async () => {
+          const { service, delta, cells, tables } = order;
+          const endpoints = withDelta(this.#thread.endpointsOf(service), delta);
+          this.#thread.update(service, { endpoints, cells, tables });
+        });
         break;
       case 'identity':
         this.#inTurn(async () => this.#thread.identify(order.identity));
