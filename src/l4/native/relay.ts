@@ -144,6 +144,8 @@ export class Relay implements Unfinished {
     // The turn under way was to wait without knowing of this timer.
     this.#engine.reactor.callingOut();
     from.resting = setTimeout(() => this.#rested(from), restMs);
+    // There are fewer of them than connections that may be held back.
+    if (from.inPipe === 0) this.#releasePipe(from);
   }
 
   #rested(from: NativeConnection): void {

@@ -17,6 +17,8 @@ export interface Plan {
   readonly whenTold: 'nothing' | 'resets' | 'throws';
   readonly spliceable: boolean;
   readonly tellsAfterShort: boolean;
+  /** Reads of each direction between two rests; 0 where there are none. */
+  readonly readsPerRest: number;
 }
 
 export type Peer = 'client' | 'server';

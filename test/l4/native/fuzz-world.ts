@@ -2,10 +2,11 @@
  * Clients and servers on both sides of the engine, on a kernel in memory, and what has to hold of everything that they
  * see. The engine is the real one: reactor, listener, dial, connections, relay and pipes.
  */
+import { vi } from 'vitest';
 import { NativeConnection } from '../../../src/l4/native/connection.js';
 import { dial } from '../../../src/l4/native/dial.js';
 import { NativeListener } from '../../../src/l4/native/listener.js';
-import type { Connection, SocketOptions } from '../../../src/l4/transport.js';
+import type { Connection, Pace, SocketOptions } from '../../../src/l4/transport.js';
 import { engineOn } from './engine.js';
 import { FakeKernel } from './fake-kernel.js';
 import { FakeSocket } from './fake-socket.js';
@@ -18,6 +19,8 @@ const ECONNREFUSED = 111;
 const PIPE_BYTES = 24;
 const COPY_BYTES = 16;
 const MAX_PIPES = 2;
+/** Each turn is so long. */
+const REST_MS = 1;
 /** What one session can take without a byte being moved: accepting, connecting, its delay, an interruption at each. */
 const MOST_IDLE_TURNS = 10;
 /** More than are in vain after a refusal. */
@@ -154,6 +157,8 @@ export class World {
         far.write(Uint8Array.from(session.header));
       }
       for (let turns = 0; turns < session.plan.delay; turns += 1) await this.#turn();
+      near.pace = paceOf(session.plan);
+      far.pace = paceOf(session.plan);
       session.state = 'relaying';
       session.end = await near.relay(far, this.#events(session));
     } catch {
@@ -243,6 +248,7 @@ export class World {
 
   async #turn(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
+    vi.advanceTimersByTime(REST_MS);
     if (this.#wrong !== undefined) throw this.#wrong.error;
     for (const session of this.#sessions) this.#checkCounts(session);
   }
@@ -358,6 +364,7 @@ export class World {
 
   #checkNothingIsLeft(): void {
     const kernel = this.#kernel;
+    must(vi.getTimerCount() === 0, 'somebody rests still');
     must(kernel.watched === 0, `${kernel.watched} descriptors are watched at the end`);
     must(kernel.openPipes.length === this.#engine.pipes.open, 'pipes are counted wrong');
     must(
@@ -368,6 +375,16 @@ export class World {
     must(kernel.open === 0, `${kernel.open} descriptors are left`);
     must(kernel.violations.length === 0, kernel.violations.join('; '));
   }
+}
+
+function paceOf({ readsPerRest }: Plan): Pace | undefined {
+  if (readsPerRest === 0) return undefined;
+  let reads = 0;
+  const took = (): number => {
+    reads += 1;
+    return reads % readsPerRest === 0 ? REST_MS : 0;
+  };
+  return { took, mostAtOnce: COPY_BYTES };
 }
 
 function must(holds: boolean, what: string): void {

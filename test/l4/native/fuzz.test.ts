@@ -3,7 +3,7 @@
  * any two of its system calls. `FUZZ_RUNS=100000 npx vitest run test/l4/native/fuzz.test.ts` looks longer.
  */
 import fc from 'fast-check';
-import { describe, it } from 'vitest';
+import { afterEach, beforeEach, describe, it, vi } from 'vitest';
 import type { Action, PeerAction, Plan } from './fuzz-actors.js';
 import { World } from './fuzz-world.js';
 
@@ -29,6 +29,7 @@ const plan: fc.Arbitrary<Plan> = fc.record({
   ),
   spliceable: fc.oneof({ weight: 8, arbitrary: fc.constant(true) }, fc.constant(false)),
   tellsAfterShort: fc.boolean(),
+  readsPerRest: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.integer({ min: 1, max: 3 })),
 });
 
 const peerAction: fc.Arbitrary<PeerAction> = fc.oneof(
@@ -62,6 +63,10 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 );
 
 describe('the native engine, in any order of events', () => {
+  // Rests, of listeners and of connections at a pace, are over when the world says so.
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
   it('carries every byte to whom it belongs, ends as its peers did, and keeps nothing', async () => {
     const start = fc.array(plan, { minLength: 1, maxLength: 3 });
     const meanwhile = fc.array(fc.option(peerAction, { freq: 3 }), { maxLength: 60 });
