@@ -7,72 +7,19 @@ import { type Address, formatAddress } from './core/address.js';
 import { type Clock, systemClock, type Timer } from './core/clock.js';
 import { availableCores } from './core/cores.js';
 import { describeError, errnoOf, MeshproxyError } from './core/errors.js';
-import { formatDuration } from './core/units.js';
 import { VERSION } from './core/version.js';
-import { LiveConnections } from './l4/live.js';
-import { abortOwned, bindShared } from './l4/native/bind.js';
 import { nativeSupport } from './l4/native/support.js';
-import { defaultMaxMemory } from './l4/resources.js';
-import { type Identity, NOBODY } from './pki/identity-files.js';
+import type { Identity } from './pki/identity-files.js';
 import { ProxyIdentity } from './proxy-identity.js';
+import type { EngineState, ProxyOptions, RunningProxy } from './running-proxy.js';
 import { type PreparedServices, Services } from './services.js';
 import type { Log } from './telemetry/logger.js';
-import { PauseLog } from './telemetry/pause-log.js';
 import type { ConnectionRecord } from './telemetry/record.js';
-import { Recorder } from './telemetry/recorder.js';
 import type { ProxyStatus } from './telemetry/status.js';
 import { Telemetry } from './telemetry/telemetry.js';
+import { createPlane, limitsOf } from './workers/create.js';
 import { chooseEngine, type Engine, fixedAtStart } from './workers/engine.js';
-import { LocalPlane } from './workers/local.js';
 import type { Plane, PlaneSetup, ServiceSetup } from './workers/plane.js';
-import { type WorkerDeath, WorkerPool } from './workers/pool.js';
-
-export interface ProxyOptions {
-  readonly log: Log;
-  /** Another than the system's asks for the engine that runs in this thread, `streams`. */
-  readonly clock?: Clock;
-  /** What a worker runs, where it is not the one beside this module. */
-  readonly workerEntry?: URL;
-  /** The admin address was asked for, not merely the default: then a port in use is an error, else a warning. */
-  readonly adminExplicit?: boolean;
-}
-
-export interface RunningProxy {
-  /** As bound: with the real port where 0 was asked for. */
-  readonly listeners: readonly { readonly name: string; readonly address: Address }[];
-  readonly admin: Address | undefined;
-  readonly engine: EngineState;
-  /** How many connections are open now. */
-  readonly open: number;
-  /** Of the configuration in force; counts up from 1. */
-  readonly version: number;
-  /** Resolves when all is closed, by whichever way it came to that. */
-  readonly closed: Promise<void>;
-  /** The connections that are open now, oldest first. */
-  connections(): Promise<readonly ConnectionRecord[]>;
-  /** The metrics in Prometheus' text format. */
-  metrics(): Promise<string>;
-  /**
-   * Puts another configuration in force: all of it, or, where a listener cannot be bound or a name not resolved, none
-   * of it, rejecting with why. No live connection is touched. One at a time: a call waits for the one before it.
-   */
-  reload(config: Config): Promise<void>;
-  /** A configuration was refused before it came to `reload`: it counts and is shown like one that was refused there. */
-  refuse(error: unknown): void;
-  /**
-   * Stops accepting, lets connections finish until `timeoutMs` (default: as configured), resets what is left and closes.
-   * Resolves with how many were reset. Idempotent: a second call awaits the first.
-   */
-  drain(timeoutMs?: number): Promise<number>;
-  /** Resets all connections and closes at once; also during a drain. */
-  close(): Promise<void>;
-}
-
-/** What carries the bytes. */
-export interface EngineState extends Engine {
-  /** Workers that have died since the start; each was replaced. */
-  readonly deaths: number;
-}
 
 /** Connections that `connections()` lists at most; the admin listener has its own bound. */
 const MOST_LISTED = 100_000;
@@ -125,7 +72,11 @@ class App implements RunningProxy {
       status: () => this.#status(),
     });
     this.#engine = engineOf(config, options);
-    this.#plane = this.#createPlane(options);
+    this.#plane = createPlane(this.#engine, config, {
+      ...options,
+      clock,
+      onLast: (report) => this.#telemetry.retire(report),
+    });
     this.#services = new Services(this.#plane, log, clock);
     this.#identity = new ProxyIdentity({
       clock,
@@ -256,44 +207,6 @@ class App implements RunningProxy {
     this.#appliedAt = this.#clock.wall();
   }
 
-  #createPlane({ workerEntry }: ProxyOptions): Plane {
-    const [log, clock, config] = [this.#log, this.#clock, this.#config];
-    const pauses = new PauseLog(log.logger, clock);
-    const onPause = (paused: boolean, connections: number): void => pauses.changed(paused, connections);
-    if (this.#engine.name === 'streams') {
-      const onBug = (err: unknown): void =>
-        log.logger.error({ err }, 'a bug in meshproxy ended a connection; please report it');
-      const live = new LiveConnections(clock);
-      const { accessLog } = config;
-      return new LocalPlane({
-        clock,
-        live,
-        recorder: new Recorder({ logger: log.logger, accessLog, clock, live: () => live }),
-        limits: limitsOf(config),
-        onPause,
-        onBug,
-      });
-    }
-    return new WorkerPool({
-      clock,
-      workers: this.#engine.workers,
-      initial: {
-        limits: limitsOf(config),
-        identity: NOBODY,
-        zone: config.zone,
-        accessLog: config.accessLog,
-        logLevel: config.log.level,
-      },
-      entry: workerEntry,
-      bind: bindShared,
-      abandon: (owned) => abortOwned(owned, 1),
-      onPause,
-      onLines: (lines, dropped) => log.forward(lines, dropped),
-      onLast: (report) => this.#telemetry.retire(report),
-      onDeath: (death) => this.#tellDeath(death),
-    });
-  }
-
   #askNowAndThen(): void {
     this.#asking = this.#clock.after(ASK_MS, () => {
       // Where a thread does not answer, its last report is taken: this does not fail.
@@ -307,14 +220,6 @@ class App implements RunningProxy {
     const { workers } = this.#config;
     const alone = workers === undefined || workers === 1 ? '' : `, in one thread and not in ${workers}`;
     this.#log.logger.warn(`the native engine cannot run here: ${why}; using streams${alone}`);
-  }
-
-  #tellDeath({ worker, reason, connections, restartMs }: WorkerDeath): void {
-    const when = restartMs === 0 ? 'at once' : restartMs !== undefined && `in ${formatDuration(restartMs)}`;
-    this.#log.logger.error(
-      { worker, connections },
-      `worker ${worker} died: ${reason}; ${connections} of its connections were reset${when ? `, and it is replaced ${when}` : ''}`,
-    );
   }
 
   /** The admin server that `config` asks for: the one there is, another one, or none. */
@@ -375,15 +280,6 @@ function drainingError(): MeshproxyError {
 function sameAdmin(a: Config, b: Config): boolean {
   if (a.admin === 'off' || b.admin === 'off') return a.admin === b.admin;
   return formatAddress(a.admin) === formatAddress(b.admin);
-}
-
-function limitsOf({ limits }: Config) {
-  return {
-    maxConnections: limits.maxConnections,
-    maxMemory: limits.maxMemory ?? defaultMaxMemory(),
-    shedTarget: limits.shedTarget,
-    sockets: { keepaliveMs: limits.keepalive, bufferSize: limits.bufferSize },
-  };
 }
 
 function engineOf(config: Config, { clock }: ProxyOptions): Engine {

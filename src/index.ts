@@ -12,16 +12,17 @@
  * await proxy.drain();
  * ```
  */
-import { type RunningProxy, startProxy } from './app.js';
+import { startProxy } from './app.js';
 import { parseConfig } from './config/load.js';
 import type { ConfigInput } from './config/schema.js';
+import type { RunningProxy } from './running-proxy.js';
 import { createLogger, type Log } from './telemetry/logger.js';
 
-export type { EngineState, RunningProxy } from './app.js';
 export type { Config, ConfigInput } from './config/schema.js';
 export { type Address, formatAddress, parseAddress, type SocketAddress } from './core/address.js';
 export { type ErrorCode, MeshproxyError } from './core/errors.js';
 export { VERSION } from './core/version.js';
+export type { EngineState, RunningProxy } from './running-proxy.js';
 export type { Attempt, ConnectionRecord, Ending, Phase } from './telemetry/record.js';
 
 /** A running proxy; `reload` takes what `createProxy` takes. */

@@ -6,11 +6,12 @@ import type { Clock } from './core/clock.js';
 import { createSource } from './discovery/create.js';
 import { FollowedService, type PreparedSources } from './discovery/followed-service.js';
 import type { DiscoveredEndpoint } from './discovery/source.js';
-import { HealthChecks } from './health/health-checks.js';
+import { HealthChecks, type LastCheck } from './health/health-checks.js';
+import { type OffStanding, Standings } from './health/standings.js';
 import type { Identity } from './pki/identity-files.js';
-import { tellHealth, tellUpstream } from './service-log.js';
+import { EJECTED_FOR, tellHealth, tellStanding, tellUpstream } from './service-log.js';
 import type { Log } from './telemetry/logger.js';
-import type { ServiceStatus } from './telemetry/status.js';
+import type { EndpointStanding, EndpointStatus, ServiceStatus } from './telemetry/status.js';
 import type { Plane, ServiceSetup } from './workers/plane.js';
 
 export interface PreparedServices {
@@ -26,6 +27,7 @@ export class Services {
   readonly #logger: Log['logger'];
   readonly #plane: Plane;
   readonly #checks: HealthChecks;
+  readonly #standings: Standings;
   #followed = new Map<string, FollowedService>();
   #settings: Config['services'] = {};
 
@@ -37,6 +39,7 @@ export class Services {
       onTurn: (...turn) => tellHealth(logger, ...turn),
       onBug: (err) => logger.error({ err }, 'a bug in meshproxy ended a health check; please report it'),
     });
+    this.#standings = new Standings(clock, (service, news) => tellStanding(logger, service, news));
   }
 
   /**
@@ -70,7 +73,7 @@ export class Services {
           endpoints: sources.get(name)?.endpoints ?? [],
         }));
       },
-      commit: () => this.#commit(config.services, followed, sources),
+      commit: () => this.#commit(config, followed, sources),
       discard,
     };
   }
@@ -81,20 +84,53 @@ export class Services {
   }
 
   get status(): readonly ServiceStatus[] {
-    return [...this.#followed].map(([name, { endpoints, upstreams }]) => ({
-      name,
-      endpoints: endpoints.map((endpoint) => ({ ...endpoint, addresses: endpoint.addresses.map(formatAddress) })),
-      upstreams,
-    }));
+    return [...this.#followed].map(([name, { endpoints, upstreams }]) => {
+      const checks = this.#checks.counts(name);
+      const ejections = this.#standings.ejections(name);
+      return {
+        name,
+        endpoints: endpoints.map((endpoint) => this.#statusOf(name, endpoint)),
+        upstreams,
+        ...(this.#standings.panics(name) && { panic: true }),
+        ...(ejections && { ejections }),
+        ...(checks && { checks }),
+      };
+    });
+  }
+
+  #statusOf(service: string, endpoint: DiscoveredEndpoint): EndpointStatus {
+    const known = this.#standings.of(service, endpoint.id);
+    const standing = known?.off && this.#inWords(service, endpoint.id, known.off);
+    const lastCheck = this.#checks.last(service, endpoint.id);
+    const outstanding = known?.stats.outstanding ?? 0;
+    return {
+      ...endpoint,
+      addresses: endpoint.addresses.map(formatAddress),
+      ...(standing && { standing }),
+      ...(outstanding > 0 && { outstanding }),
+      ...(lastCheck && { lastCheck }),
+    };
+  }
+
+  #inWords(service: string, endpoint: string, off: OffStanding): EndpointStanding {
+    switch (off.kind) {
+      case 'unhealthy':
+        return { kind: off.kind, why: whyUnhealthy(this.#checks.last(service, endpoint)) };
+      case 'half-open':
+        return { kind: off.kind, why: `one connection may try it: ${EJECTED_FOR[off.reason]}` };
+      case 'ejected':
+        return { kind: off.kind, why: EJECTED_FOR[off.reason], leftMs: off.leftMs };
+    }
   }
 
   stop(): void {
     for (const service of this.#followed.values()) service.stop();
     this.#checks.stop();
+    this.#standings.stop();
   }
 
   #commit(
-    settings: Config['services'],
+    { services: settings, zone }: Config,
     followed: Map<string, FollowedService>,
     sources: ReadonlyMap<string, PreparedSources>,
   ): void {
@@ -102,6 +138,7 @@ export class Services {
     this.#followed = followed;
     this.#settings = settings;
     this.#checks.retain(followed);
+    this.#standings.retain(followed, zone);
     // What a source has found since it was prepared is told now.
     for (const prepared of sources.values()) prepared.commit();
     for (const [name, service] of before) if (!followed.has(name)) service.stop();
@@ -118,10 +155,18 @@ export class Services {
     this.#plane.update(name, found);
     const placed = this.#plane.placed(name);
     const settings = this.#settings[name];
-    if (placed !== undefined && settings !== undefined) this.#checks.update({ name, settings, ...placed });
+    if (placed === undefined || settings === undefined) return;
+    this.#checks.update({ name, settings, ...placed });
+    this.#standings.update({ name, settings, ...placed });
   }
 
   #sourcesOf({ upstreams }: ServiceConfig, { dns }: Config) {
     return upstreams.map((upstream) => createSource(upstream, { dns, clock: this.#clock, readEndpoints }));
   }
+}
+
+/** The last check may have passed already, and not yet so many in a row as it takes. */
+function whyUnhealthy(last: LastCheck | undefined): string {
+  if (last === undefined) return 'a health check failed';
+  return last.passed ? `health checks have failed, and not passed often enough since: ${last.words}` : last.words;
 }

@@ -58,11 +58,14 @@ export function latencyAnswer(totals: Totals, service: string | undefined): Late
 }
 
 export function servicesAnswer(totals: Totals, status: ProxyStatus): ServicesView {
-  const services = status.services.map(({ name, endpoints, upstreams }) => ({
+  const services = status.services.map(({ name, endpoints, upstreams, panic, ejections, checks }) => ({
     name,
+    panic,
+    ejections: ejections && { ...ejections },
+    checks: checks && { ...checks },
     upstreams: upstreams.map((upstream) => ({ ...upstream })),
     endpoints: endpoints.map((endpoint) => {
-      const { id, metadata } = endpoint;
+      const { id, metadata, standing, lastCheck } = endpoint;
       const { connected = 0, failed = 0, lastFailure } = totals.attemptsAt(name, id) ?? {};
       return {
         ...endpoint,
@@ -72,6 +75,8 @@ export function servicesAnswer(totals: Totals, status: ProxyStatus): ServicesVie
         connected,
         failed,
         lastFailure: lastFailure && { ...lastFailure, at: isoTime(lastFailure.at) },
+        standing: standing && { ...standing },
+        lastCheck: lastCheck && { ...lastCheck, at: isoTime(lastCheck.at) },
       };
     }),
   }));

@@ -171,9 +171,10 @@ function share(part, whole) {
 
 function drawServices({ services }) {
   if (services.length === 0) return byId('services').replaceChildren(empty('None is configured.'));
-  const rows = services.flatMap(({ name, endpoints, upstreams }) => {
+  const rows = services.flatMap(({ name, endpoints, upstreams, panic }) => {
     const most = Math.max(0, ...endpoints.map((one) => one.active));
-    const words = endpoints.length === 1 ? '1 endpoint' : number(endpoints.length) + ' endpoints';
+    const size = endpoints.length === 1 ? '1 endpoint' : number(endpoints.length) + ' endpoints';
+    const words = panic ? size + ', too few of which can take connections: all get some' : size;
     const failing = upstreams.filter((one) => (one.error ?? one.empty) !== undefined).map((one) =>
       h('tr', {}, h('td', { colspan: 4 }, one.upstream, h('small', { class: 'bad' }, one.error ?? 'no endpoints: ' + one.empty))));
     return [
@@ -196,11 +197,17 @@ function traits({ weight, zone, priority, metadata }) {
   return words.length === 0 ? undefined : h('small', {}, words.join(' · '));
 }
 
+function standing({ standing, lastCheck }) {
+  if (standing === undefined) return lastCheck === undefined ? undefined : h('small', {}, lastCheck.words + ' ' + ago(lastCheck.at));
+  const left = standing.leftMs === undefined ? '' : ' for another ' + time(standing.leftMs);
+  return h('small', { class: 'bad' }, standing.kind + left + ': ' + standing.why);
+}
+
 function endpointRow(one, most) {
   const addresses = one.addresses.join(', ');
   const failure = one.lastFailure;
   return h('tr', {},
-    cell('', one.id,
+    cell('', one.id, standing(one),
       addresses === one.id ? undefined : h('small', {}, addresses),
       traits(one),
       failure === undefined ? undefined : h('small', { class: 'bad' }, 'failed ' + ago(failure.at) + ': ' + failure.error)),

@@ -99,6 +99,14 @@ const endpointView = z.object({
   connected: count,
   failed: count,
   lastFailure: z.object({ at: time, address: z.string(), error: z.string() }).optional(),
+  /** Absent where it takes connections. */
+  standing: z
+    .object({ kind: z.enum(['ejected', 'half-open', 'unhealthy']), why: z.string(), leftMs: ms.optional() })
+    .optional(),
+  /** Over all threads, being connected included; absent where there are none. */
+  outstanding: count.optional(),
+  /** Absent where it has not been checked. */
+  lastCheck: z.object({ passed: z.boolean(), words: z.string(), at: time, durationMs: ms }).optional(),
 });
 
 const upstreamView = z.object({
@@ -118,6 +126,12 @@ export const servicesView = z.object({
       name: z.string(),
       endpoints: z.array(endpointView),
       upstreams: z.array(upstreamView),
+      /** Too few of its endpoints can take connections, so that all of them get some. */
+      panic: z.boolean().optional(),
+      /** Since the start, by reason. */
+      ejections: z.record(z.string(), count).optional(),
+      /** Health checks, where any are asked for. */
+      checks: z.object({ passed: count, failed: count, durationMs: ms }).optional(),
     }),
   ),
 });

@@ -79,9 +79,12 @@ export class Ejector implements PickWatch {
       this.#service.leaveEjected();
       return false;
     }
+    // What it was out for is over: how slow it is has to be learnt anew.
+    stats.forgetTypicalConnect();
     const madeUpFor = stats.returnedAt === 0 ? 0 : Math.floor((now - stats.returnedAt) / this.#settings.baseMs);
     stats.timesEjected = Math.max(0, stats.timesEjected - madeUpFor) + 1;
     stats.ejectedUntil = now + ejectionMs(stats.timesEjected, this.#settings);
+    this.#service.countEjection(REASONS[reason]);
     this.#service.standingChanged();
     return true;
   }
@@ -98,6 +101,7 @@ export class Ejector implements PickWatch {
   #extend({ stats }: Instance, now: number): void {
     stats.timesEjected += 1;
     stats.ejectedUntil = now + ejectionMs(stats.timesEjected, this.#settings);
+    this.#service.countEjection(stats.ejectedFor);
     this.#service.standingChanged();
   }
 }

@@ -29,6 +29,9 @@ const SLOT_BYTES = 128;
 const FLOATS_PER_SLOT = SLOT_BYTES / Float64Array.BYTES_PER_ELEMENT;
 const INTS_PER_SLOT = SLOT_BYTES / Int32Array.BYTES_PER_ELEMENT;
 
+/** By so much the running median goes up or down with each sample (the Frugal-1U estimator, in steps of a ratio). */
+const MEDIAN_STEP = 1.1;
+
 /** Of what is known of how often an endpoint fails, one more connection is so much. */
 const ONE_MORE = 0.1;
 
@@ -41,6 +44,7 @@ const FLOAT = {
   /** 4 is where the integer `outstanding` lies. */
   failing: 5,
   failingAt: 6,
+  typicalConnect: 7,
   ejectedUntil: 8,
   returnedAt: 9,
   addedAt: 10,
@@ -54,6 +58,7 @@ const INT = {
   timesEjected: 27,
   unhealthy: 28,
   probes: 29,
+  connects: 30,
 } as const;
 
 export function newBlock(block: number, threads: number): SharedArrayBuffer {
@@ -133,13 +138,27 @@ export class EndpointStats {
     );
   }
 
-  /** How long connecting takes, ms, not faded. */
-  get connectMs(): number {
-    return this.#at(FLOAT.connect);
+  /** How long connecting takes as a rule, ms: a running median, which a few that took long do not move far. */
+  get typicalConnectMs(): number {
+    return this.#at(FLOAT.typicalConnect);
+  }
+
+  /** How many connections that is known from. */
+  get connects(): number {
+    return this.#ints[this.#int + INT.connects] ?? 0;
+  }
+
+  forgetTypicalConnect(): void {
+    this.#floats[this.#float + FLOAT.typicalConnect] = 0;
+    this.#ints[this.#int + INT.connects] = 0;
   }
 
   observeConnect(sampleMs: number, now: number, decayMs: number): void {
     this.#observe(FLOAT.connect, FLOAT.connectAt, sampleMs, now, decayMs);
+    const typical = this.#at(FLOAT.typicalConnect);
+    const moved = sampleMs > typical ? typical * MEDIAN_STEP : typical / MEDIAN_STEP;
+    this.#floats[this.#float + FLOAT.typicalConnect] = typical === 0 ? sampleMs : moved;
+    this.#ints[this.#int + INT.connects] = this.connects + 1;
   }
 
   observeAnswer(sampleMs: number, now: number, decayMs: number): void {

@@ -26,6 +26,8 @@ export interface Arrangement {
   readonly reserves: readonly Group[];
   /** Whose ejection is over, and which one connection may try. */
   readonly halfOpen: readonly Instance[];
+  /** In one priority at least too few can take connections, so that all of it get some. */
+  readonly panics: boolean;
   /** Nobody's standing changes by time alone before, ms of the monotonic clock. */
   readonly validUntil: number;
 }
@@ -48,8 +50,10 @@ export function arrange(
   const suffices = sum(availability) >= 1;
   const loaded: { group: Group; share: number }[] = [];
   const reserves: Group[] = [];
+  let inPanic = false;
   for (const [index, { priority, all, able }] of levels.entries()) {
     const panics = !suffices && weigh(able) / weigh(all) < panicThreshold;
+    inPanic ||= panics;
     const members = panics ? all : able;
     const words = [levels.length > 1 ? `priority ${priority}` : '', panics ? 'panic: too few are healthy' : ''];
     for (const { group, share } of zonesOf(members, all, zone, words)) {
@@ -63,6 +67,7 @@ export function arrange(
   return {
     loaded,
     reserves,
+    panics: inPanic,
     halfOpen: instances.filter((instance) => standingOf(instance, now) === 'half-open'),
     validUntil: nextReturn(instances, now),
   };

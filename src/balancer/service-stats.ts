@@ -10,7 +10,7 @@ export interface ServiceCells {
 }
 
 /** Places in `counts`; far apart, for the first changes with each connection. */
-const COUNT = { turns: 0, version: 16, size: 17, ejected: 18, retryBudget: 32 } as const;
+const COUNT = { turns: 0, version: 16, size: 17, ejected: 18, ejections: 20, retryBudget: 32 } as const;
 const COUNTS = COUNT.retryBudget + RETRY_BUDGET_WORDS;
 
 export function newServiceCells(): ServiceCells {
@@ -91,6 +91,15 @@ export class ServiceStats {
 
   leaveEjected(): void {
     Atomics.sub(this.#counts, COUNT.ejected, 1);
+  }
+
+  /** Ejections since the start for a reason, by its number, over all threads. */
+  ejections(reason: number): number {
+    return Atomics.load(this.#counts, COUNT.ejections + reason);
+  }
+
+  countEjection(reason: number): void {
+    Atomics.add(this.#counts, COUNT.ejections + reason, 1);
   }
 
   /** Takes back what this view's thread had counted. For when it has died. */

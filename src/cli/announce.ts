@@ -1,8 +1,9 @@
 /** What a proxy says of itself when it has started. */
-import type { RunningProxy } from '../app.js';
+
 import type { Config } from '../config/schema.js';
 import { type Address, formatAddress } from '../core/address.js';
 import { formatUpstream } from '../core/upstream.js';
+import type { RunningProxy } from '../running-proxy.js';
 import type { Log } from '../telemetry/logger.js';
 
 /** One line for each listener, with the port it really has, one for the engine, and one for the admin. */

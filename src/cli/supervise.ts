@@ -1,5 +1,5 @@
 /** The life of a proxy in the foreground: started, told of signals and of changes to its file, drained, and gone. */
-import { type RunningProxy, startProxy } from '../app.js';
+import { startProxy } from '../app.js';
 import { describeChanges } from '../config/changes.js';
 import type { Loaded } from '../config/load.js';
 import type { Config } from '../config/schema.js';
@@ -7,6 +7,7 @@ import { systemClock } from '../core/clock.js';
 import { MeshproxyError } from '../core/errors.js';
 import { formatDuration } from '../core/units.js';
 import { watchFile } from '../core/watch-file.js';
+import type { RunningProxy } from '../running-proxy.js';
 import { createLogger, type Log } from '../telemetry/logger.js';
 import { announce, inWords } from './announce.js';
 import { exitNow } from './exit.js';

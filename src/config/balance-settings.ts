@@ -41,6 +41,12 @@ export const balanceSettings = {
     .describe(
       'Failures in a row (connecting, TLS, or reset before the first byte) after which an endpoint takes no connections for a while; off for never.',
     ),
+  ejectLatency: z
+    .union([z.literal('off').transform(() => 0), z.number().min(2).max(1000)])
+    .prefault(DEFAULTS.ejectLatency)
+    .describe(
+      'An endpoint takes no connections for a while whose connections take so many times as long to make as those to its peers of the same zone and priority (their median), and more than 100 ms; off for never.',
+    ),
   ejectTime: duration({ min: 100 })
     .prefault(DEFAULTS.ejectTime)
     .describe('How long it takes none the first time; each further time twice as long.'),

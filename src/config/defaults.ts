@@ -36,6 +36,11 @@ export const DEFAULTS = {
   panicThreshold: '50%',
   /** As Envoy has it. */
   ejectAfter: 5,
+  /**
+   * Ten times the median of the zone, and never under 100 ms: no load makes that of a server that is well. Envoy has no such
+   * ejection; but who balances by turns has no other defence against one that accepts a second late.
+   */
+  ejectLatency: 10,
   ejectTime: '30s',
   ejectMaxTime: '5m',
   /** Envoy's 10 % leaves two of three dead ones in a fleet of ten to be found out by each connection anew. */

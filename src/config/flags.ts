@@ -89,6 +89,7 @@ export const FLAGS = {
   '--zone': { value: 'name', group: 'Balancing', path: ['zone'] },
   '--panic-threshold': { value: 'percentage', group: 'Balancing', path: ['defaults', 'service', 'panicThreshold'] },
   '--eject-after': { value: 'number', group: 'Balancing', path: ['defaults', 'service', 'ejectAfter'] },
+  '--eject-latency': { value: 'number', group: 'Balancing', path: ['defaults', 'service', 'ejectLatency'] },
   '--eject-time': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'ejectTime'] },
   '--eject-max-time': { value: 'duration', group: 'Balancing', path: ['defaults', 'service', 'ejectMaxTime'] },
   '--eject-max-share': { value: 'percentage', group: 'Balancing', path: ['defaults', 'service', 'ejectMaxShare'] },

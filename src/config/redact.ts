@@ -83,6 +83,7 @@ function redactService(service: ServiceConfig): ServiceInput {
     slowStart: orOff(service.slowStart),
     panicThreshold: `${service.panicThreshold}%`,
     ejectAfter: service.ejectAfter === 0 ? 'off' : service.ejectAfter,
+    ejectLatency: service.ejectLatency === 0 ? 'off' : service.ejectLatency,
     ejectTime: formatDuration(service.ejectTime),
     ejectMaxTime: formatDuration(service.ejectMaxTime),
     ejectMaxShare: `${service.ejectMaxShare}%`,

@@ -1,5 +1,6 @@
 /** Every metric that is exported: its name, which stays as it is, what it means, and where its value is read. `docs/metrics.md` is made of this. */
 import type { RouteCounters } from './counters.js';
+import { endpointMetrics } from './endpoint-metrics.js';
 import { identityMetrics } from './identity-metrics.js';
 import type { HistogramSpec, MetricSpec, MetricsView, Row } from './metric-spec.js';
 import type { UpstreamStatus } from './status.js';
@@ -298,6 +299,7 @@ export const METRICS: readonly MetricSpec[] = [
   ...connections,
   ...engine,
   ...configuration,
+  ...endpointMetrics,
   ...identityMetrics,
   ...processMetrics,
 ];

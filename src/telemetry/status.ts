@@ -17,6 +17,39 @@ export interface EndpointStatus {
   readonly zone?: string;
   readonly priority?: number;
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Absent where it takes connections. */
+  readonly standing?: EndpointStanding;
+  /** Connections that were picked for it and have not ended, over all threads; absent where there are none. */
+  readonly outstanding?: number;
+  /** Its last health check; absent where there was none. */
+  readonly lastCheck?: CheckStatus;
+}
+
+/** Why an endpoint takes no connections, as long as others do. */
+export interface EndpointStanding {
+  /** `ejected`: it was found to misbehave, and is out for a time; `half-open`: that is over, and one connection may try it; `unhealthy`: a health check says so. */
+  readonly kind: 'ejected' | 'half-open' | 'unhealthy';
+  /** In words. */
+  readonly why: string;
+  /** Of an ejection, ms. */
+  readonly leftMs?: number;
+}
+
+export interface CheckStatus {
+  readonly passed: boolean;
+  /** What it came to: `GET /health answered 200`. */
+  readonly words: string;
+  /** ms since 1970. */
+  readonly at: number;
+  readonly durationMs: number;
+}
+
+/** Health checks of a service. */
+export interface ChecksStatus {
+  readonly passed: number;
+  readonly failed: number;
+  /** Of all of them together. */
+  readonly durationMs: number;
 }
 
 /** One upstream as it was configured, and how asking for its endpoints went. */
@@ -36,6 +69,12 @@ export interface ServiceStatus {
   readonly name: string;
   readonly endpoints: readonly EndpointStatus[];
   readonly upstreams: readonly UpstreamStatus[];
+  /** Too few of its endpoints can take connections, so that all of them get some. Absent where that is not so. */
+  readonly panic?: true;
+  /** Since the start, by reason. */
+  readonly ejections?: Readonly<Record<string, number>>;
+  /** Absent where none are asked for. */
+  readonly checks?: ChecksStatus;
 }
 
 export interface ConfigStatus {

@@ -97,6 +97,8 @@ test('endpoints are shown with what became of attempts to reach them', async () 
   expect(read(servicesView, servicesAnswer(await proxy.telemetry.totals(), proxy.status))).toEqual({
     services: [
       {
+        ejections: { connect: 2, latency: 0 },
+        checks: { passed: 10, failed: 1, durationMs: 20 },
         name: 'web',
         endpoints: [
           {

@@ -65,6 +65,7 @@ describe('parseConfig', () => {
           slowStart: 0,
           panicThreshold: 50,
           ejectAfter: 5,
+          ejectLatency: 10,
           ejectTime: 30_000,
           ejectMaxTime: 300_000,
           ejectMaxShare: 50,

@@ -56,6 +56,7 @@ describe('a configuration written back', () => {
           slowStart: 'off',
           panicThreshold: '50%',
           ejectAfter: 5,
+          ejectLatency: 10,
           ejectTime: '30s',
           ejectMaxTime: '5m',
           ejectMaxShare: '50%',

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { ServicesView } from '../../src/admin/views.js';
 import type { IpAddress } from '../../src/core/address.js';
 import { formatAddress } from '../../src/core/address.js';
 import { nativeSupport } from '../../src/l4/native/support.js';
@@ -43,6 +44,10 @@ class Web {
       web.#server.closeAllConnections();
     });
     return web;
+  }
+
+  close(): void {
+    this.#server.close();
   }
 
   get address(): IpAddress {
@@ -83,6 +88,41 @@ describe.each(ENGINES)('on %s an endpoint', (_, engine) => {
     );
     expect(await answers(program, 10)).toEqual(new Set(['one', 'two']));
     expect(program.log.filter(({ msg }) => /healthy/.test(msg))).toHaveLength(2);
+  });
+
+  it('shows how it is, in /services and in the metrics', async () => {
+    const [one, two] = [await Web.start('one'), await Web.start('two')];
+    one.healthy = false;
+    const program = Program.inFrontOf([one.address, two.address], [...engine, ...CHECKED]);
+    await program.said(/is unhealthy/);
+    const { services } = await program.json<ServicesView>('/services');
+    expect(services[0]?.endpoints).toMatchObject([
+      { id: one.endpoint, standing: { kind: 'unhealthy', why: 'GET /health answered 503' } },
+      { id: two.endpoint, lastCheck: { passed: true, words: 'GET /health answered 200' } },
+    ]);
+    expect(await program.metric('meshproxy_endpoint_healthy', { endpoint: one.endpoint })).toBe(0);
+    expect(await program.metric('meshproxy_endpoint_healthy', { endpoint: two.endpoint })).toBe(1);
+    expect(await program.metric('meshproxy_service_endpoints_standing', { standing: 'unhealthy' })).toBe(1);
+    expect(await program.metric('meshproxy_health_checks_total', { result: 'failed' })).toBeGreaterThan(0);
+    expect(await program.metric('meshproxy_health_check_seconds_total')).toBeGreaterThan(0);
+  });
+
+  it('that was ejected by what connections met is told of with its reason, and shown', async () => {
+    const [one, two, gone] = [await Web.start('one'), await Web.start('two'), await Web.start('gone')];
+    const { address, endpoint } = gone;
+    gone.close();
+    const upstreams = [one.address, two.address, address];
+    const args = [...engine, '--balance', 'round-robin', '--eject-time', '1s'];
+    const program = Program.inFrontOf(upstreams, args);
+    expect(await answers(program, 18)).toEqual(new Set(['one', 'two']));
+    const { msg } = await program.said(/is ejected/);
+    expect(msg).toBe(
+      `endpoint ${endpoint} of service default is ejected for 1s: connections to it failed again and again`,
+    );
+    expect(await program.metric('meshproxy_ejections_total', { reason: 'connect' })).toBeGreaterThan(0);
+    expect(await program.metric('meshproxy_endpoint_ejected', { endpoint })).toBe(1);
+    const { services } = await program.json<ServicesView>('/services');
+    expect(services[0]?.endpoints[2]?.standing?.why).toMatch(/connections to it failed again and again/);
   });
 
   it('is checked once, whatever the number of threads', async () => {

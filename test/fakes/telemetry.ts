@@ -52,6 +52,8 @@ export function statusOf(differences: Partial<ProxyStatus> = {}): ProxyStatus {
         name: 'web',
         endpoints: [{ id: '127.0.0.1:9001', addresses: ['127.0.0.1:9001'] }],
         upstreams: [{ upstream: '127.0.0.1:9001', endpoints: 1, resolveFailures: 0, answerAgeMs: 1000 }],
+        ejections: { connect: 2, latency: 0 },
+        checks: { passed: 10, failed: 1, durationMs: 20 },
       },
     ],
     ...differences,
