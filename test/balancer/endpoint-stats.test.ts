@@ -1,75 +1,38 @@
 import { expect, it } from 'vitest';
-import { newBlock, StatsBlock } from '../../src/balancer/endpoint-stats.js';
+import type { EndpointStats } from '../../src/balancer/endpoint-stats.js';
+import { newServiceCells, ServiceStats, withRoomFor } from '../../src/balancer/service-stats.js';
 
-/** Each gets what is known of an endpoint to be other than it was. */
-const CHANGES = [
-  'enter',
-  'observeConnect',
-  'observeAnswer',
-  'observeFailing',
-  'ejectedUntil',
-  'addedAt',
-  'returnedAt',
-  'isUnhealthy',
-  'failed',
-  'wasReset',
-  'turnEjected',
-  'timesEjected',
-  'countProbe',
-] as const;
+const NOW = 1234.5;
+const DECAY = 10_000;
 
-/** All that is known of one, read back. */
-function known(stats: ReturnType<StatsBlock['slot']>) {
-  return {
-    enter: stats.outstanding,
-    observeConnect: stats.latency(1000, 10_000),
-    observeFailing: stats.failing(1000, 10_000),
-    ejectedUntil: stats.ejectedUntil,
-    addedAt: stats.addedAt,
-    returnedAt: stats.returnedAt,
-    isUnhealthy: stats.isUnhealthy,
-    failed: stats.failures,
-    turnEjected: stats.ejectedFor,
-    timesEjected: stats.timesEjected,
-    countProbe: stats.probes,
-  };
-}
+/** Each writes one thing that is known, and reads it back. */
+const THINGS: Readonly<
+  Record<string, [write: (stats: EndpointStats) => void, read: (stats: EndpointStats) => unknown]>
+> = {
+  outstanding: [(stats) => stats.enter(), (stats) => stats.outstanding],
+  connect: [(stats) => stats.observeConnect(7, NOW, DECAY), (stats) => [stats.typicalConnectMs, stats.connects]],
+  failing: [(stats) => stats.observeFailing(true, NOW, DECAY), (stats) => stats.failing(NOW, DECAY)],
+  ejectedUntil: [(stats) => Object.assign(stats, { ejectedUntil: 1e9 }), (stats) => stats.ejectedUntil],
+  returnedAt: [(stats) => Object.assign(stats, { returnedAt: 1e9 }), (stats) => stats.returnedAt],
+  addedAt: [(stats) => Object.assign(stats, { addedAt: 1e9 }), (stats) => stats.addedAt],
+  timesEjected: [(stats) => Object.assign(stats, { timesEjected: 3 }), (stats) => stats.timesEjected],
+  unhealthy: [(stats) => Object.assign(stats, { isUnhealthy: true }), (stats) => stats.isUnhealthy],
+  failures: [(stats) => stats.failed(), (stats) => stats.failures],
+  ejectedFor: [(stats) => stats.turnEjected(0, 5), (stats) => stats.ejectedFor],
+  probes: [(stats) => stats.countProbe(0), (stats) => stats.probes],
+};
 
-it.each(CHANGES)('what is learnt of an endpoint changes nothing else, nor anything of its neighbours: %s', (change) => {
-  const block = new StatsBlock(newBlock(0, 2), 0, 1);
-  const [before, stats, after] = [block.slot(0), block.slot(1), block.slot(2)];
-  for (let times = 0; times < 3; times += 1) stats.enter();
-  const was = { own: known(stats), others: [known(before), known(after)] };
-  switch (change) {
-    case 'enter':
-    case 'failed':
-    case 'wasReset':
-      stats[change]();
-      break;
-    case 'observeConnect':
-    case 'observeAnswer':
-      stats[change](12.3, 1000, 10_000);
-      break;
-    case 'observeFailing':
-      stats.observeFailing(true, 1000, 10_000);
-      break;
-    case 'isUnhealthy':
-      stats.isUnhealthy = true;
-      break;
-    case 'turnEjected':
-      expect(stats.turnEjected(0, 3)).toBe(true);
-      break;
-    case 'countProbe':
-      expect(stats.countProbe(0)).toBe(true);
-      break;
-    default:
-      stats[change] = 7;
-  }
-  const seenIn = change === 'observeAnswer' ? 'observeConnect' : change;
-  const is = known(stats);
-  for (const key of Object.keys(is) as (keyof typeof is)[]) {
-    if (key === seenIn) expect(is[key]).not.toEqual(was.own[key]);
-    else expect(is[key]).toEqual(was.own[key]);
-  }
-  expect([known(before), known(after)]).toEqual(was.others);
-});
+it.each(Object.keys(THINGS))(
+  'what is known of an endpoint as %s changes nothing else of it, nor of its neighbours',
+  (name) => {
+    const service = new ServiceStats(withRoomFor(3, newServiceCells(), 2), 0);
+    const slots = [0, 1, 2].map((slot) => service.slot(slot));
+    const look = () => slots.map((stats) => Object.entries(THINGS).map(([thing, [, read]]) => [thing, read(stats)]));
+    const before = look();
+    THINGS[name]![0](slots[1]!);
+    const changed = look().flatMap((things, slot) =>
+      things.flatMap((thing, at) => (String(thing) === String(before[slot]![at]) ? [] : [`${slot} ${thing[0]}`])),
+    );
+    expect(changed).toEqual([`1 ${name}`]);
+  },
+);
