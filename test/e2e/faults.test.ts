@@ -43,7 +43,7 @@ describe.each(ENGINES)('on %s, of ten endpoints under steady load', (engine) => 
     const file = new EndpointsFile([...remaining, drained, removed]);
     const program = Program.inFrontOf(
       [`file://${file.path}`],
-      ['--engine', engine, '--balance', 'ewma', '--ewma-decay', '2s', '--eject-time', '1s'],
+      ['--engine', engine, '--balance', 'ewma', '--ewma-decay', '1s', '--eject-time', '1s'],
     );
     const load = new Load(await program.loopback(), CLIENTS, PATIENCE_MS);
     await further(load, WINDOW);
