@@ -5,13 +5,13 @@ import { ChildUpstream, EndpointsFile, Load, LocalUpstream, type Upstream } from
 import { Program } from './program.js';
 
 const ENGINES = nativeSupport().ok ? ['native', 'streams'] : ['streams'];
-const CLIENTS = 16;
+const CLIENTS = 24;
 /** Clients give up after so long; far longer than anything here takes that works, ms. */
 const PATIENCE_MS = 2_000;
 /** Long beside what a busy machine adds, so that ten times as long is told from it. */
-const DELAY_MS = 20;
+const DELAY_MS = 40;
 /** Shares are those of so many connections. */
-const WINDOW = 600;
+const WINDOW = 500;
 /** Its default. */
 const EJECT_AFTER = 5;
 
@@ -43,7 +43,7 @@ describe.each(ENGINES)('on %s, of ten endpoints under steady load', (engine) => 
     const file = new EndpointsFile([...remaining, drained, removed]);
     const program = Program.inFrontOf(
       [`file://${file.path}`],
-      ['--engine', engine, '--balance', 'ewma', '--ewma-decay', '1s', '--eject-time', '1s'],
+      ['--engine', engine, '--balance', 'ewma', '--ewma-decay', '2s', '--eject-time', '1s'],
     );
     const load = new Load(await program.loopback(), CLIENTS, PATIENCE_MS);
     await further(load, WINDOW);
