@@ -155,4 +155,20 @@ describe('HAProxy', () => {
     });
     expect((await readAll(client.socket)).bytes.toString()).toBe('answer');
   });
+
+  it.each(['v1', 'v2'])('behind, with accept-proxy, takes a health check with %s for what it is', async (mode) => {
+    const upstream = await startServer((socket) => {
+      socket.once('data', (request) =>
+        socket.end(`HTTP/1.1 ${request.toString().startsWith('GET /up ') ? 200 : 400} x\r\n\r\n`),
+      );
+    });
+    onTestFinished(() => upstream.close());
+    const haproxy = await startHaproxy('accept-proxy', '', upstream.address);
+    onTestFinished(() => haproxy.stop());
+    const checked = ['--health-check', 'http:/up', '--health-interval', '100ms'];
+    const program = Program.inFrontOf([haproxy.address], ['--send-proxy-protocol', mode, ...checked]);
+    const count = (result: string) => program.metric('meshproxy_health_checks_total', { result });
+    await expect.poll(() => count('passed')).toBeGreaterThan(1);
+    expect(await count('failed')).toBe(0);
+  });
 });

@@ -75,6 +75,19 @@ describe('an ejection', () => {
   });
 });
 
+describe('changes in a service of a hundred thousand endpoints', () => {
+  it('are told every ten seconds, for looking at all of them takes a while', () => {
+    const { clock, told, fail } = start(100_000);
+    for (let count = 0; count < 5; count += 1) fail(1);
+    clock.advance(1000);
+    for (let count = 0; count < 5; count += 1) fail(2);
+    clock.advance(9000);
+    expect(told).toEqual(['web ejected e1 reset 30000 false']);
+    clock.advance(1000);
+    expect(told.slice(1)).toEqual(['web ejected e2 reset 30000 false']);
+  });
+});
+
 describe('panic', () => {
   it('is told when it begins and when it is over', () => {
     const { clock, told, standings, slots, instance } = start(4);
