@@ -99,19 +99,20 @@ export class HealthChecks {
     const service = this.#services.get(name) ?? newService(name, settings, stats);
     this.#services.set(name, service);
     const asksTheSame = keyOf(service.settings) === keyOf(settings);
+    const asksAsOften = service.settings.healthInterval === settings.healthInterval;
     service.settings = settings;
     if (!asksTheSame) service.question = questionOf(settings);
     const wanted = new Map(service.question === undefined ? [] : endpoints.map((one) => [one.id, one]));
     for (const id of service.checked.keys()) if (!wanted.has(id)) forget(service, id);
-    const fresh = [...wanted.values()].filter((endpoint) => !asksTheSame || !take(service, endpoint));
-    for (const endpoint of fresh) {
+    const isDue = (endpoint: PlacedEndpoint): boolean => !take(service, endpoint) || !asksTheSame || !asksAsOften;
+    const due = [...wanted.values()].filter(isDue);
+    for (const endpoint of due) {
       const known = service.checked.get(endpoint.id);
       const entry = known ?? newEntry(endpoint, stats);
-      entry.endpoint = endpoint;
       // Another question: who is out stays out until it is answered, and its first answer decides.
-      entry.health = { isHealthy: entry.health.isHealthy, against: 0, isNew: true };
+      if (!asksTheSame) entry.health = { isHealthy: entry.health.isHealthy, against: 0, isNew: true };
       service.checked.set(endpoint.id, entry);
-      this.#schedule(service, entry, firstAfter(settings.healthInterval, fresh.length, this.#random()));
+      this.#schedule(service, entry, firstAfter(settings.healthInterval, due.length, this.#random()));
     }
   }
 

@@ -112,6 +112,28 @@ test('an endpoint is shown with what there is to know of it, and an upstream wit
   expect(text).toMatch(/file:\/run\/b.*no endpoints: the file lists none/);
 });
 
+test('an endpoint that takes no connections is shown with the reason, and one that is checked with what it answered', async () => {
+  const proxy = new FakeProxy();
+  const check = { passed: true, words: 'GET /health answered 200', at: Date.now(), durationMs: 1 };
+  const endpoints = [
+    {
+      id: 'a:1',
+      addresses: ['a:1'],
+      standing: { kind: 'ejected', why: 'TLS with it failed', leftMs: 12_000 } as const,
+    },
+    { id: 'b:1', addresses: ['b:1'], standing: { kind: 'unhealthy', why: 'GET /health answered 503' } as const },
+    { id: 'c:1', addresses: ['c:1'], lastCheck: check },
+  ];
+  proxy.status = statusOf({ services: [{ name: 'web', endpoints, upstreams: [], panic: true }] });
+  const page = show(proxy);
+  await drawn(page);
+  const text = page.at('services').textContent;
+  expect(text).toContain('3 endpoints, too few of which can take connections: all get some');
+  expect(text).toContain('ejected for another 12 s: TLS with it failed');
+  expect(text).toContain('unhealthy: GET /health answered 503');
+  expect(text).toMatch(/GET \/health answered 200 .* ago/);
+});
+
 test('names from outside are text and nothing else', async () => {
   const proxy = new FakeProxy();
   proxy.status = statusOf({
@@ -120,7 +142,10 @@ test('names from outside are text and nothing else', async () => {
     services: [
       {
         name: HOSTILE,
-        endpoints: [{ id: HOSTILE, addresses: [HOSTILE, 'other'], zone: HOSTILE, metadata: { [HOSTILE]: HOSTILE } }],
+        endpoints: [
+          { id: HOSTILE, addresses: [HOSTILE, 'other'], zone: HOSTILE, metadata: { [HOSTILE]: HOSTILE } },
+          { id: 'x', addresses: [], standing: { kind: 'unhealthy', why: HOSTILE } },
+        ],
         upstreams: [{ endpoints: 1, upstream: HOSTILE, resolveFailures: 1, error: HOSTILE }],
       },
     ],

@@ -123,6 +123,19 @@ describe('health checks', () => {
     expect(told).toEqual(['unhealthy: GET /health answered 503 (3)']);
   });
 
+  it('come as often as a reload says at once, and not only after the interval that there was', async () => {
+    const server = await startHttp();
+    const { clock, put, until, told } = start();
+    put([server.endpoint], { ...SETTINGS, healthInterval: '1h' });
+    await until(1);
+    server.status = 503;
+    put([server.endpoint]);
+    const changedAt = clock.now();
+    await until(3);
+    expect(clock.now() - changedAt).toBeLessThan(5000);
+    expect(told).toEqual(['unhealthy: GET /health answered 503 (3)']);
+  });
+
   it('begin anew where a reload changes what is asked: who is out stays so until answered, and the first answer decides', async () => {
     const server = await startHttp();
     server.status = 503;
