@@ -134,7 +134,7 @@ describe('HTTP through the program', () => {
 
   it('takes two upstreams in turn, connection by connection and not request by request', async () => {
     const [a, b] = [await named('a'), await named('b')];
-    const program = Program.inFrontOf([a.address, b.address]);
+    const program = Program.inFrontOf([a.address, b.address], ['--balance', 'round-robin']);
     const port = await program.port();
     let inTurn = '';
     for (let i = 0; i < 4; i += 1) inTurn += (await exchange({ port, agent: false })).body;
