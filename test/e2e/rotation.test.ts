@@ -156,10 +156,12 @@ describe.each(['native', 'streams'])('a pair of proxies, engine %s', (engine) =>
         await expect.poll(rotated, { timeout: 60_000, interval: 250 }).toBe('done');
       }
     }
-    // The new root has come, and the old one has left.
+    // The new root has come, and the old one has left; an answer on its way meanwhile may tell of one of them once more.
     const trustChanges = (proxy: Program) =>
       proxy.log.filter(({ msg }) => /^whom to trust has changed/.test(String(msg)));
-    for (const proxy of [inbound, outbound]) await expect.poll(() => trustChanges(proxy).length).toBe(2);
+    for (const proxy of [inbound, outbound]) {
+      await expect.poll(() => trustChanges(proxy).length).toBeGreaterThanOrEqual(2);
+    }
     const before = traffic.served;
     await expect.poll(() => traffic.served).toBeGreaterThan(before + 10);
     await traffic.stop();
