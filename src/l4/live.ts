@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { formatAddress } from '../core/address.js';
 import { Canceller } from '../core/cancel.js';
 import type { Clock } from '../core/clock.js';
+import { type Linked, LinkedSet } from '../core/linked-set.js';
 import type { Attempt, ConnectionRecord, Ending, Phase } from '../telemetry/record.js';
 import type { Rates } from './rates.js';
 import type { Tally } from './tally.js';
@@ -11,7 +12,9 @@ import type { Throttles } from './throttle.js';
 import type { Connection } from './transport.js';
 import type { PeerCredential, Trust } from './trust.js';
 
-export class LiveConnection implements ConnectionRecord {
+export class LiveConnection implements ConnectionRecord, Linked<LiveConnection> {
+  before: LiveConnection | undefined;
+  after: LiveConnection | undefined;
   readonly id: string;
   readonly listener: string;
   readonly openedAt: number;
@@ -135,7 +138,7 @@ function nameOf(connection: Connection): string {
 
 export class LiveConnections {
   readonly #clock: Clock;
-  readonly #connections = new Set<LiveConnection>();
+  readonly #connections = new LinkedSet<LiveConnection>();
   /** Tells the connections of this process from those of the one before it, and of its neighbours. */
   readonly #prefix = randomBytes(4).toString('hex');
   #opened = 0;
@@ -151,7 +154,7 @@ export class LiveConnections {
 
   /** Oldest first. */
   [Symbol.iterator](): Iterator<LiveConnection> {
-    return this.#connections.values();
+    return this.#connections[Symbol.iterator]();
   }
 
   open(listener: string, downstream: Connection, tally: Tally): LiveConnection {

@@ -14,6 +14,8 @@ import type { Unanswered, Waiting } from './unanswered.js';
  * each of thousands of connections that may be quiet for hours: a closure for each of these would be twice the memory.
  */
 export class RelayWatch implements RelayEvents, Waiting {
+  before: Waiting | undefined;
+  after: Waiting | undefined;
   readonly #live: LiveConnection;
   readonly #upstream: Connection;
   readonly #pick: Pick;

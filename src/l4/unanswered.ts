@@ -3,11 +3,12 @@
  * comes is never learnt of an endpoint that accepts and then never answers: so those who wait tell now and then for how long.
  */
 import type { Clock, Timer } from '../core/clock.js';
+import { type Linked, LinkedSet } from '../core/linked-set.js';
 
 /** So often they are asked, ms: an endpoint that hangs loses most of its share within a second or two. */
 const SWEEP_MS = 1000;
 
-export interface Waiting {
+export interface Waiting extends Linked<Waiting> {
   /** No answer so far. */
   stillWaits(now: number): void;
 }
@@ -15,7 +16,7 @@ export interface Waiting {
 /** Those of one thread. */
 export class Unanswered {
   readonly #clock: Clock;
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new LinkedSet<Waiting>();
   #next: Timer | undefined;
 
   constructor(clock: Clock) {

@@ -4,7 +4,7 @@ import { VirtualClock } from '../fakes/clock.js';
 
 function waiting() {
   const told: number[] = [];
-  return { told, stillWaits: (now: number) => void told.push(now) };
+  return { told, stillWaits: (now: number) => void told.push(now), before: undefined, after: undefined };
 }
 
 describe('connections that wait for an answer', () => {
