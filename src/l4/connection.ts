@@ -10,7 +10,7 @@
 import type { ListenerConfig } from '../config/schema.js';
 import { describeError } from '../core/errors.js';
 import type { Ending } from '../telemetry/record.js';
-import { type Connected, connect } from './connect.js';
+import { type Connected, enter } from './connect.js';
 import { identify, secureClient } from './identify.js';
 import type { LiveConnection } from './live.js';
 import type { Service } from './service.js';
@@ -27,12 +27,20 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
     const header = listener.acceptProxyProtocol ? await identify(live, listener, around) : undefined;
     if (listener.tlsAccept !== 'off') await secureClient(live, listener, around);
     live.service = service.name;
-    connected = await connect(live, service, header, around);
-    const { upstream, watch } = connected;
-    throttle(live, upstream);
-    const end = await live.downstream.relay(upstream, watch);
-    watch.stop(end);
-    account(live, around, endingOf(end, live), detailOf(end));
+    const tries = await enter(live, service, header, around);
+    for (;;) {
+      connected = await tries.next();
+      const { upstream, watch } = connected;
+      throttle(live, upstream);
+      const end = await live.downstream.relay(upstream, watch);
+      if (end.kind !== 'spared') {
+        watch.stop(end);
+        return account(live, around, endingOf(end, live), detailOf(end));
+      }
+      // The endpoint broke before anything was exchanged with it: the client notices nothing.
+      tries.brokeOff(connected, end.cause);
+      connected = undefined;
+    }
   } catch (error) {
     live.downstream.reset();
     connected?.upstream.reset();
@@ -43,7 +51,7 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
   }
 }
 
-function endingOf(end: RelayEnd, live: LiveConnection): Ending {
+function endingOf(end: Exclude<RelayEnd, { kind: 'spared' }>, live: LiveConnection): Ending {
   switch (end.kind) {
     case 'completed':
       return 'completed';

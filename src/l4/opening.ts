@@ -1,7 +1,7 @@
 /**
- * The first bytes between a client and an endpoint, before they are relayed. An endpoint that breaks off before a byte of
- * the client has reached it can still be exchanged for another, and the client notices nothing. Where the service
- * allows that a request arrives twice (`replay`), that holds until the endpoint has begun to answer.
+ * The first bytes between a client and an endpoint, where the service allows that a request arrives twice (`replay`):
+ * they are sent and kept before anything is relayed, and until the endpoint has begun to answer it can be exchanged for
+ * another. (Where it has not been sent a byte, the relay itself spares the client.)
  */
 import type { Canceller } from '../core/cancel.js';
 import { MeshproxyError } from '../core/errors.js';

@@ -1,8 +1,9 @@
 /** A connection while bytes are carried. */
-import type { Pick } from '../balancer/picker.js';
+import type { Pick as Picked } from '../balancer/picker.js';
 import type { ServiceConfig } from '../config/schema.js';
 import type { Clock, Timer } from '../core/clock.js';
 import type { Ending } from '../telemetry/record.js';
+import type { Tries } from './connect.js';
 import { watchIdle } from './idle-watch.js';
 import type { LiveConnection } from './live.js';
 import type { Surroundings } from './surroundings.js';
@@ -18,9 +19,10 @@ export class RelayWatch implements RelayEvents, Waiting {
   after: Waiting | undefined;
   readonly #live: LiveConnection;
   readonly #upstream: Connection;
-  readonly #pick: Pick;
+  readonly #pick: Picked;
   readonly #settings: ServiceConfig;
   readonly #clock: Clock;
+  readonly #tries: Pick<Tries, 'mayTry'>;
   readonly #unanswered: Unanswered;
   readonly #startedAt: number;
   /** When the client first asked something, where it did so before it was answered. */
@@ -31,18 +33,25 @@ export class RelayWatch implements RelayEvents, Waiting {
   constructor(
     live: LiveConnection,
     upstream: Connection,
-    pick: Pick,
+    pick: Picked,
     settings: ServiceConfig,
+    tries: Pick<Tries, 'mayTry'>,
     { clock, unanswered }: Surroundings,
   ) {
     this.#live = live;
     this.#upstream = upstream;
     this.#pick = pick;
     this.#settings = settings;
+    this.#tries = tries;
     this.#clock = clock;
     this.#unanswered = unanswered;
     this.#startedAt = clock.now();
     this.#idle = this.#cutAfter(settings.idleTimeout, 'idle-timeout');
+  }
+
+  /** Where there is no other endpoint to go to, what happens to this one is what happens to the connection. */
+  get spares(): boolean {
+    return this.#askedAt === undefined && this.#tries.mayTry();
   }
 
   onFirstByte(): void {
@@ -76,7 +85,7 @@ export class RelayWatch implements RelayEvents, Waiting {
       this.stillWaits(now);
     }
     const refused = end.kind === 'reset' && end.by === 'peer' && this.#live.firstByteMs === undefined;
-    this.#pick.ended(refused ? 'reset' : 'served', now);
+    this.#pick.ended(refused || end.kind === 'spared' ? 'reset' : 'served', now);
   }
 
   #cutAfter(timeoutMs: number, ending: Ending): Timer | undefined {

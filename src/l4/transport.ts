@@ -66,13 +66,20 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** How one relay ended. `lost` is a peer that stopped answering; `tls` one whose TLS broke, or ended without saying so; `local` is our own `reset`. */
+/**
+ * How one relay ended. `lost` is a peer that stopped answering; `tls` one whose TLS broke, or ended without saying so; `local`
+ * is our own `reset`. `spared`, only where `RelayEvents.spares`: the peer broke before a byte of this side had reached it, or one of its
+ * own had come. It is closed; this side is as it was, with all that it has sent still to be relayed, and its caller's again.
+ */
 export type RelayEnd =
   | { readonly kind: 'completed' }
   | { readonly kind: 'reset' | 'lost' | 'tls'; readonly by: 'this' | 'peer'; readonly cause: Error }
+  | { readonly kind: 'spared'; readonly cause: Error }
   | { readonly kind: 'local' };
 
 export interface RelayEvents {
+  /** Whether a peer that breaks before anything was exchanged with it is to cost only itself. Asked when it does. */
+  readonly spares?: boolean;
   /** The first byte from the connection that is relayed. At most once. */
   onFirstByte(): void;
   /** The first byte from the connection that was relayed to. At most once. */
@@ -121,7 +128,7 @@ export interface Connection {
   end(): void;
   /**
    * Carries bytes both ways until both directions have ended or either side broke, then resolves; both sockets are
-   * closed by then, in the way the end asks for. Never rejects.
+   * closed by then, in the way the end asks for (but a `spared` one). Never rejects.
    */
   relay(peer: Connection, events: RelayEvents): Promise<RelayEnd>;
   /** Ends at once with a TCP reset (a plain close where the socket has none, as unix ones). Idempotent. */

@@ -191,6 +191,19 @@ describe('the life of a connection', () => {
       ]);
     });
 
+    it('goes to another one however long it had been connected', async () => {
+      const { bad, good, plane } = await both();
+      const socket = await client(plane);
+      await relaying(plane);
+      plane.clock.advance(10 * 60_000);
+      FAIL(await bad.accept());
+      await plane.until(() => good.sockets.length === 1);
+      socket.end('served');
+      expect((await readAll(socket)).bytes.toString()).toBe('served');
+      // Only connecting counts, and there was no time in that.
+      expect(await plane.record()).toMatchObject({ ending: 'completed', connectMs: 0 });
+    });
+
     it('is reset where there is no other one', async () => {
       const bad = await server();
       const plane = await start([bad.address]);

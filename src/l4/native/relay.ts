@@ -30,6 +30,8 @@ export class Relay implements Unfinished {
   #toldFirstByte = false;
   #toldPeerFirstByte = false;
   #over = false;
+  /** Before this relay something was read or written that has not gone out: what the client has sent does not stand alone. */
+  readonly #heldBefore: boolean;
   /** A direction has used up its reads of this turn. */
   #waitsForTurn = false;
 
@@ -46,6 +48,7 @@ export class Relay implements Unfinished {
     this.#far = far;
     this.#events = events;
     this.#resolve = resolve;
+    this.#heldBefore = near.unsent.length + far.unsent.length + far.held.length > 0;
   }
 
   start(): void {
@@ -261,6 +264,7 @@ export class Relay implements Unfinished {
   #broke(side: NativeConnection, cause: Error): false {
     if (this.#over) return false;
     if (!this.#handOnLast(side, this.otherThan(side))) return false;
+    if (side === this.#far && this.#maySpare()) return this.#spare(side.tls?.complaint ?? cause);
     const by = side === this.#near ? 'this' : 'peer';
     // Behind an alert of TLS comes a reset, as a rule: the alert says why.
     const why = side.tls?.complaint ?? cause;
@@ -285,6 +289,31 @@ export class Relay implements Unfinished {
       if (sent !== got) break;
     }
     return to.sent === before || this.#tellFirstByte(from);
+  }
+
+  /** Whether the far side has broken, and all that the near one has sent is still here. */
+  #maySpare(): boolean {
+    if (this.#toldFirstByte || this.#toldPeerFirstByte || this.#heldBefore) return false;
+    const near = this.#near;
+    return !near.closed && near.inPipe === 0 && !this.#far.ended && this.#events.spares === true;
+  }
+
+  /** The near side is somebody else's to carry on. */
+  #spare(cause: Error): false {
+    const near = this.#near;
+    this.#over = true;
+    this.#far.abort();
+    for (const side of [near, this.#far]) {
+      this.#releasePipe(side);
+      clearTimeout(side.resting);
+    }
+    near.resting = undefined;
+    near.relaying = undefined;
+    near.endPassed = false;
+    if (near.deaf) this.#hearAgain(near);
+    this.#engine.reactor.callingOut();
+    this.#resolve({ kind: 'spared', cause });
+    return false;
   }
 
   /** Resets what is not closed yet. */
@@ -321,7 +350,7 @@ export class Relay implements Unfinished {
   }
 
   /** Whoever is told may reset the relay; a bug there resets it. False where it is over by then. */
-  #tell(event: keyof RelayEvents): boolean {
+  #tell(event: 'onFirstByte' | 'onPeerFirstByte' | 'onHalfClose'): boolean {
     const { reactor } = this.#engine;
     reactor.callingOut();
     try {

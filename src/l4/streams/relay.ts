@@ -19,11 +19,16 @@ export class Relay {
   #end: RelayEnd | undefined;
   #endedDirections = 0;
   #closedSockets = 0;
+  /** A byte has been handed on, one way or the other; or was before. */
+  #exchanged: boolean;
+  /** Takes from the near socket what it is listened to with, where it is spared. */
+  readonly #letGoOfNear: (() => void)[] = [];
 
   constructor(near: StreamConnection, far: StreamConnection, events: RelayEvents) {
     this.#near = near;
     this.#far = far;
     this.#events = events;
+    this.#exchanged = near.socket.writableLength + far.socket.writableLength + far.held.length > 0;
   }
 
   run(): Promise<RelayEnd> {
@@ -40,7 +45,7 @@ export class Relay {
   #carry(from: StreamConnection, to: StreamConnection, onFirst: () => void): void {
     const source = from.socket;
     const sink = to.socket;
-    if (source.destroyed || sink.destroyed) return;
+    if (source.destroyed || sink.destroyed || this.#end !== undefined) return;
     let tellFirst: (() => void) | undefined = onFirst;
     let isFull = false;
     const goOn = () => {
@@ -48,6 +53,7 @@ export class Relay {
     };
     const forward = (chunk: Uint8Array) => {
       if (tellFirst !== undefined) {
+        this.#exchanged = true;
         tellFirst();
         tellFirst = undefined;
       }
@@ -55,11 +61,13 @@ export class Relay {
       if (from.pace !== undefined) this.#keepPace(from, from.pace.took(chunk.length), goOn);
       if (isFull || from.resting !== undefined) holdBack(source, from.raw);
     };
-    source.on('data', forward);
-    sink.on('drain', () => {
+    const drained = () => {
       isFull = false;
       goOn();
-    });
+    };
+    source.on('data', forward);
+    sink.on('drain', drained);
+    this.#letGoOfNear.push(() => this.#near.socket.off('data', forward).off('drain', drained));
     from.onEnd = () => this.#passOnEnd(sink);
     source.resume();
     if (from.held.length > 0) forward(from.held);
@@ -89,12 +97,14 @@ export class Relay {
 
   #watch(side: StreamConnection, other: StreamConnection, by: 'this' | 'peer'): void {
     const broke = (error: Error) => {
+      if (side === this.#far && this.#maySpare()) return this.#spare(error);
       this.#end ??= { kind: relayEndOf(error), by, cause: error };
       other.reset();
     };
     const closed = () => {
       const { socket } = side;
       clearTimeout(side.resting);
+      if (this.#end?.kind === 'spared') return;
       // Closed by nobody's error and before its time: by our own `reset`.
       if (!this.#end && !(socket.readableEnded && socket.writableFinished)) {
         this.#end = { kind: 'local' };
@@ -107,5 +117,25 @@ export class Relay {
     side.socket.on('error', broke);
     if (side.socket.closed) closed();
     else side.socket.on('close', closed);
+    this.#letGoOfNear.push(() => this.#near.socket.off('error', broke).off('close', closed));
+  }
+
+  /** Whether the far side has broken, and all that the near one has sent is still here. */
+  #maySpare(): boolean {
+    if (this.#end !== undefined || this.#exchanged) return false;
+    return !this.#near.socket.destroyed && !this.#far.ended && this.#events.spares === true;
+  }
+
+  /** The near side is somebody else's to carry on. */
+  #spare(cause: Error): void {
+    const near = this.#near;
+    this.#end = { kind: 'spared', cause };
+    for (const letGoOfIt of this.#letGoOfNear) letGoOfIt();
+    near.onEnd = undefined;
+    clearTimeout(near.resting);
+    near.resting = undefined;
+    near.socket.pause();
+    this.#far.reset();
+    this.#resolve(this.#end);
   }
 }

@@ -4,7 +4,7 @@ import type { IpAddress } from '../../../src/core/address.js';
 import { bindShared } from '../../../src/l4/native/bind.js';
 import { LinuxKernel } from '../../../src/l4/native/linux-kernel.js';
 import { createNativeTransport } from '../../../src/l4/native/transport.js';
-import type { RelayEnd } from '../../../src/l4/transport.js';
+import type { Connection, RelayEnd } from '../../../src/l4/transport.js';
 import { connectTo, readAll, withResolvers } from '../../fakes/net.js';
 
 const OPTIONS = { keepaliveMs: 0, bufferSize: 65536 };
@@ -27,7 +27,7 @@ describe('the native engine, where a side breaks', () => {
   });
 
   /** A client of the engine, and the server's bare socket behind it: Node's reads ahead. */
-  async function relayed() {
+  async function relayed(spares = false) {
     const transport = createNativeTransport({
       onBug(error) {
         throw error;
@@ -35,9 +35,11 @@ describe('the native engine, where a side breaks', () => {
     });
     const upstream = await bindShared(LOOPBACK, OPTIONS, 1);
     const end = withResolvers<RelayEnd>();
-    const listener = await transport.listen(LOOPBACK, OPTIONS, async (near) => {
+    const near = withResolvers<Connection>();
+    const listener = await transport.listen(LOOPBACK, OPTIONS, async (accepted) => {
+      near.resolve(accepted);
       const far = await transport.dial(upstream.address as IpAddress, OPTIONS, new AbortController().signal);
-      end.resolve(await near.relay(far, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} }));
+      end.resolve(await accepted.relay(far, { spares, onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} }));
     });
     const client = await connectTo(listener.address);
     cleanups.push(
@@ -50,7 +52,7 @@ describe('the native engine, where a side breaks', () => {
       await turn();
       server = system.accept(upstream.fds[0] ?? -1);
     }
-    return { client, server, end: end.promise };
+    return { client, server, near: await near.promise, end: end.promise };
   }
 
   // A server that turns a request down half read: the kernel sends its answer, and a reset for what it has not read.
@@ -66,5 +68,16 @@ describe('the native engine, where a side breaks', () => {
       expect(await end).toMatchObject({ kind: 'reset', by: 'peer' });
       expect(bytes.length).toBe(length);
     }
+  });
+
+  it('keeps what was read of a client whose server turns out to be broken by the write', async () => {
+    const { client, server, near, end } = await relayed(true);
+    // One after the other, and no turn of the engine between: it hears of the client first.
+    client.write('a request');
+    system.abort(server);
+    expect(await end).toMatchObject({ kind: 'spared' });
+    expect(near.bytesRead).toBe(9);
+    expect(Buffer.from(await near.peek(9, new AbortController().signal)).toString()).toBe('a request');
+    near.reset();
   });
 });
