@@ -10,6 +10,8 @@ export interface Answer {
   readonly hosts: readonly string[];
   /** ms; `undefined` where the answer came without a time to live. */
   readonly ttlMs: number | undefined;
+  /** The family of which DNS could not tell, where it could of the other; and why. */
+  readonly unanswered?: { readonly family: 4 | 6; readonly error: MeshproxyError };
 }
 
 /** An address record as a name server sends it. */
@@ -39,11 +41,13 @@ export async function resolveName(name: string, lookups: Lookups, signal: AbortS
   // Where one family fails, the other is still good to connect to.
   const records = families.flatMap((family) => (family.status === 'fulfilled' ? family.value : []));
   if (records.length > 0) {
-    return { hosts: records.map(({ address }) => address), ttlMs: 1000 * Math.min(...records.map(({ ttl }) => ttl)) };
+    const ttlMs = 1000 * Math.min(...records.map(({ ttl }) => ttl));
+    const unanswered = unansweredOf(name, families);
+    return { hosts: records.map(({ address }) => address), ttlMs, ...(unanswered && { unanswered }) };
   }
   const reasons = families.flatMap((family) => (family.status === 'rejected' ? [family.reason as unknown] : []));
   // That the name exists but has no address is an answer, too.
-  const unanswered = reasons.filter((reason) => errnoOf(reason) !== 'ENODATA');
+  const unanswered = reasons.filter((reason) => errnoOf(reason) !== NO_ADDRESS);
   if (unanswered.length === 0) return { hosts: [], ttlMs: undefined };
   if (!lookups.system) throw unresolved(name, unanswered);
   signal.throwIfAborted();
@@ -54,6 +58,15 @@ export async function resolveName(name: string, lookups: Lookups, signal: AbortS
   }
 }
 
+/** A name of which one family has addresses exists: "no such name" of the other means that it has none. */
+function unansweredOf(name: string, [a, aaaa]: readonly PromiseSettledResult<unknown>[]): Answer['unanswered'] {
+  const failed = a?.status === 'rejected' ? a : aaaa;
+  if (failed?.status !== 'rejected') return undefined;
+  const errno = errnoOf(failed.reason);
+  if (errno === NO_ADDRESS || errno === NO_SUCH_NAME) return undefined;
+  return { family: failed === a ? 4 : 6, error: unresolved(name, [failed.reason]) };
+}
+
 /** Whether all who were asked say that there is no such name, which is not to say that they cannot tell. */
 export function isNoSuchName(error: MeshproxyError): boolean {
   return errnoOf(error) === NO_SUCH_NAME;
@@ -61,6 +74,8 @@ export function isNoSuchName(error: MeshproxyError): boolean {
 
 /** Node's errno for NXDOMAIN. */
 const NO_SUCH_NAME = 'ENOTFOUND';
+/** The name exists, and has no record of the family. */
+const NO_ADDRESS = 'ENODATA';
 
 function unresolved(name: string, reasons: readonly unknown[]): MeshproxyError {
   const why = [...new Set(reasons.map(describeReason))].join('; ');

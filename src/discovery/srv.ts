@@ -133,7 +133,7 @@ class SrvWatch {
     const source = dnsSource({ kind: 'name', name, port }, { ...this.#options, lookups });
     void (async () => {
       for await (const snapshot of source.watch(target.stop.signal)) {
-        target.error = snapshot.kind === 'failed' ? snapshot.error : undefined;
+        target.error = errorIn(snapshot);
         if (snapshot.kind === 'endpoints') target.endpoints = snapshot.endpoints;
         this.#tell(target.error);
       }
@@ -146,6 +146,11 @@ class SrvWatch {
     this.#failed = failed ?? this.#failed;
     this.#wake();
   }
+}
+
+function errorIn(snapshot: DiscoverySnapshot): MeshproxyError | undefined {
+  if (snapshot.kind === 'failed') return snapshot.error;
+  return snapshot.kind === 'endpoints' ? snapshot.incomplete : undefined;
 }
 
 function keyOf({ target, port }: SrvRecord): string {

@@ -148,6 +148,39 @@ describe('dns source', () => {
     expect(watched.last).toEqual(endpoints('10.0.0.1'));
   });
 
+  it('keeps the addresses of a family that cannot be told for now, says so, and lets them go when they were taken out', async () => {
+    const watched = new Watched();
+    let v6: readonly string[] | string = ['2001:db8::1', '2001:db8::2'];
+    await watched.watch({
+      aaaa: async () => {
+        if (typeof v6 === 'string') throw Object.assign(new Error(v6), { code: v6 });
+        return v6.map((address) => ({ address, ttl: 60 }));
+      },
+    });
+    const addressesOf = (snapshot: DiscoverySnapshot | undefined): unknown[] =>
+      snapshot?.kind === 'endpoints'
+        ? snapshot.endpoints.flatMap(({ addresses }) => addresses.map((one) => one.kind === 'ip' && one.host))
+        : [];
+    expect(addressesOf(watched.last)).toEqual(['2001:db8::1', '10.0.0.1', '2001:db8::2', '10.0.0.1']);
+    v6 = servfail;
+    await watched.clock.advanceAsync(60_000);
+    expect(watched.last).toMatchObject({ kind: 'failed', error: { message: expect.stringContaining(servfail) } });
+    watched.reply = { addresses: ['10.0.0.2'], ttl: 60 };
+    await watched.clock.advanceAsync(60_000);
+    expect(watched.last).toMatchObject({ incomplete: { message: expect.stringContaining(servfail) } });
+    expect(addressesOf(watched.last)).toEqual(['2001:db8::1', '10.0.0.2', '2001:db8::2', '10.0.0.2']);
+    v6 = 'ENODATA';
+    await watched.clock.advanceAsync(60_000);
+    expect(watched.last).toEqual(endpoints('10.0.0.2'));
+  });
+
+  it('says nothing of a family that there never was, and that cannot be told', async () => {
+    const watched = new Watched();
+    await watched.watch({ aaaa: async () => Promise.reject(Object.assign(new Error('x'), { code: servfail })) });
+    await watched.clock.advanceAsync(600_000);
+    expect(watched.snapshots).toEqual([endpoints('10.0.0.1')]);
+  });
+
   it('may begin with no address, which is an answer', async () => {
     const watched = new Watched();
     watched.reply = 'ENODATA';

@@ -37,11 +37,19 @@ describe('resolving a name', () => {
     expect(answer).toEqual({ hosts: ['10.0.0.1', '10.0.0.2', '2001:db8::1'], ttlMs: 30_000 });
   });
 
-  it.each(['ENODATA', 'ESERVFAIL', 'ETIMEOUT'])('uses one family where the other is %s', async (code) => {
+  it.each(['ENODATA', 'ENOTFOUND'])('uses one family where the other is %s', async (code) => {
     const v4 = await resolve({ a: records(60, '10.0.0.1'), aaaa: failing(code) });
     expect(v4).toEqual({ hosts: ['10.0.0.1'], ttlMs: 60_000 });
     const v6 = await resolve({ a: failing(code), aaaa: records(60, '2001:db8::1') });
     expect(v6).toEqual({ hosts: ['2001:db8::1'], ttlMs: 60_000 });
+  });
+
+  it.each(['ESERVFAIL', 'ETIMEOUT'])('tells of which family nobody could tell it where that is %s', async (code) => {
+    const error = { code: 'resolve', message: expect.stringContaining(code) };
+    const v4 = await resolve({ a: records(60, '10.0.0.1'), aaaa: failing(code) });
+    expect(v4).toMatchObject({ hosts: ['10.0.0.1'], ttlMs: 60_000, unanswered: { family: 6, error } });
+    const v6 = await resolve({ a: failing(code), aaaa: records(60, '2001:db8::1') });
+    expect(v6).toMatchObject({ hosts: ['2001:db8::1'], ttlMs: 60_000, unanswered: { family: 4, error } });
   });
 
   it('asks for both families at once', async () => {
