@@ -39,9 +39,6 @@ export interface BreakerBounds {
   readonly queue: QueueBounds;
 }
 
-/** How entering ended; `full` where as many wait as may, or where nobody may wait at all. */
-export type Entered = Waited | 'full';
-
 /** One thread's view. */
 export class CircuitBreaker {
   readonly #connections: Tally;
@@ -74,11 +71,19 @@ export class CircuitBreaker {
     return true;
   }
 
-  /** Waits for a place. @param client on whose behalf: clients are let in by turns */
-  async enter(client: string, bounds: BreakerBounds, signal: CancelSignal): Promise<Entered> {
+  /**
+   * Waits for a place; `full` where as many wait as may, or where nobody may wait at all.
+   * @param client on whose behalf: clients are let in by turns, and one with many that wait does not keep others from waiting
+   */
+  async enter(client: string, bounds: BreakerBounds, signal: CancelSignal): Promise<Waited> {
     const { maxConnections = Number.POSITIVE_INFINITY, maxPending, queue } = bounds;
     this.#limit = maxConnections;
-    if (queue.timeoutMs === 0 || !this.#waiting.enter(maxPending)) return 'full';
+    if (queue.timeoutMs === 0) return 'full';
+    if (!this.#waiting.enter(maxPending)) {
+      if (!this.#queue.giveWay(client)) return 'full';
+      // Who gave way leaves in a moment.
+      this.#waiting.enter(Number.POSITIVE_INFINITY);
+    }
     this.#listen();
     try {
       return await this.#queue.wait(client, queue, signal);

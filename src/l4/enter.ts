@@ -6,6 +6,7 @@ import { formatDuration } from '../core/units.js';
 import type { BreakerBounds } from './circuit-breaker.js';
 import type { LiveConnection } from './live.js';
 import type { Service } from './service.js';
+import { sourceOf } from './sources.js';
 import { Stop } from './surroundings.js';
 
 /** Whether there was a place. */
@@ -38,10 +39,9 @@ export async function waitForPlace(live: LiveConnection, { breaker, bounds }: Se
   }
 }
 
-/** Whose turn it is: clients are let in by turns, whatever number of connections each of them has. */
-function clientOf({ client, clientIdentity }: LiveConnection): string {
-  const port = client.lastIndexOf(':');
-  return clientIdentity ?? (port === -1 ? client : client.slice(0, port));
+/** Whose turn it is: clients are let in by turns, whatever number of connections each of them has, and of addresses in its /64. */
+function clientOf({ clientIdentity, source, downstream }: LiveConnection): string {
+  return clientIdentity ?? source ?? sourceOf(downstream.remote);
 }
 
 /** Who has given up meanwhile must not cost an endpoint a connection. */

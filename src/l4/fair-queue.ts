@@ -9,9 +9,16 @@ export interface Queued {
   readonly key: string;
 }
 
+/** Those of one key. */
+interface Line<T> {
+  readonly queue: Queue<T>;
+  /** Of them, how many still wait. */
+  size: number;
+}
+
 export class FairQueue<T extends Queued> {
-  /** In the order of their turns. None of them is empty of those that still wait, but for a moment. */
-  readonly #queues = new Map<string, Queue<T>>();
+  /** In the order of their turns. In none of them nobody waits, but for a moment. */
+  readonly #lines = new Map<string, Line<T>>();
   readonly #gone = new Set<T>();
   #size = 0;
 
@@ -21,47 +28,58 @@ export class FairQueue<T extends Queued> {
 
   /** Of that key the one that has waited longest. */
   front(key: string): T | undefined {
-    return this.#queues.get(key)?.peek();
+    return this.#lines.get(key)?.queue.peek();
+  }
+
+  /** Of the key with the most that wait the one that has waited longest, where that key would still have as many as `key` without it. */
+  spareFor(key: string): T | undefined {
+    let longest: Line<T> | undefined;
+    for (const line of this.#lines.values()) if (line.size > (longest?.size ?? 0)) longest = line;
+    const own = this.#lines.get(key)?.size ?? 0;
+    return longest !== undefined && longest.size > own + 1 ? longest.queue.peek() : undefined;
   }
 
   enqueue(item: T): void {
-    let queue = this.#queues.get(item.key);
-    if (queue === undefined) {
-      queue = new Queue();
-      this.#queues.set(item.key, queue);
+    let line = this.#lines.get(item.key);
+    if (line === undefined) {
+      line = { queue: new Queue(), size: 0 };
+      this.#lines.set(item.key, line);
     }
-    queue.enqueue(item);
+    line.queue.enqueue(item);
+    line.size += 1;
     this.#size += 1;
   }
 
   /** The one that has waited longest of the key whose turn it is; that key's next turn comes after all others'. */
   dequeue(): T | undefined {
-    const turn = this.#queues.entries().next();
+    const turn = this.#lines.entries().next();
     if (turn.done) return undefined;
-    const [key, queue] = turn.value;
-    const item = queue.dequeue();
+    const [key, line] = turn.value;
+    const item = line.queue.dequeue();
     if (item === undefined) throw new Error('unreachable: a queue of nobody');
+    line.size -= 1;
     this.#size -= 1;
-    this.#queues.delete(key);
-    this.#dropGone(queue);
-    if (queue.size > 0) this.#queues.set(key, queue);
+    this.#lines.delete(key);
+    this.#dropGone(line.queue);
+    if (line.size > 0) this.#lines.set(key, line);
     return item;
   }
 
   /** It waits no more. It must be in the queue. */
   remove(item: T): void {
-    const queue = this.#queues.get(item.key);
-    if (queue === undefined) throw new Error('unreachable: it was not in the queue');
+    const line = this.#lines.get(item.key);
+    if (line === undefined) throw new Error('unreachable: it was not in the queue');
     // Taken out when it comes to the front.
     this.#gone.add(item);
+    line.size -= 1;
     this.#size -= 1;
-    this.#dropGone(queue);
-    if (queue.size === 0) this.#queues.delete(item.key);
+    this.#dropGone(line.queue);
+    if (line.size === 0) this.#lines.delete(item.key);
   }
 
   /** Of each key the one that has waited longest. */
   *fronts(): Generator<T> {
-    for (const queue of this.#queues.values()) {
+    for (const { queue } of this.#lines.values()) {
       const item = queue.peek();
       if (item !== undefined) yield item;
     }

@@ -15,8 +15,11 @@ export interface QueueBounds {
   readonly targetMs: number;
 }
 
-/** `in` with a place taken; in vain after the timeout, or after the target in an `overload`; `cut` by the signal. */
-export type Waited = 'in' | 'timeout' | 'overload' | 'cut';
+/**
+ * `in` with a place taken; in vain after the timeout, or after the target in an `overload`; `cut` by the signal; `full` where it
+ * had to give way.
+ */
+export type Waited = 'in' | 'timeout' | 'overload' | 'cut' | 'full';
 
 interface Waiter extends Queued {
   readonly since: number;
@@ -76,6 +79,15 @@ export class PendingQueue {
       this.admit();
       this.#watch();
     });
+  }
+
+  /** No more may wait: whether the client that has most here, and more than `key` has, gives one up for it (RFC 8290 section 4.1.3). */
+  giveWay(key: string): boolean {
+    const spare = this.#waiting.spareFor(key);
+    if (spare === undefined) return false;
+    this.#waiting.remove(spare);
+    spare.settle('full');
+    return true;
   }
 
   /** Lets in as many as there are places for. To be called when one has come free. */

@@ -119,6 +119,25 @@ describe.each(ENGINES)('on %s, a service with as many connections as it may have
     expect(server.names.slice(0, 4).toSorted()).toEqual(['noisy', 'noisy', 'noisy', 'quiet']);
   });
 
+  it('lets a client wait although another has filled the queue, which gives one up', async () => {
+    const server = new Held();
+    const full = ['--max-connections-per-service', '1', '--max-pending', '3', '--queue-target', 'off'];
+    const program = Program.inFrontOf([await server.start()], args(1, ...full, '--queue-timeout', '30s'));
+    const address = ip(await program.loopback());
+    for (let times = 0; times < 4; times += 1) (await from('127.0.0.2', address, 'noisy')).resume();
+    await waiting(program, 3);
+    (await from('127.0.0.3', address, 'quiet')).resume();
+    await program.said(/service default refused a connection/);
+    expect(program.accessLines).toMatchObject([
+      { client: expect.stringContaining('127.0.0.2:'), ending: 'service-full' },
+    ]);
+    for (let turns = 1; turns <= 3; turns += 1) {
+      await expect.poll(() => server.names.length).toBe(turns);
+      server.release();
+    }
+    await expect.poll(() => server.names).toContain('quiet');
+  });
+
   it('refuses who waited in vain or comes when as many wait as may, and says so', async () => {
     const server = new Held();
     const program = Program.inFrontOf(

@@ -53,6 +53,30 @@ describe('the circuit breaker of a service', () => {
     expect(await one?.enter('c', { ...BOUNDS, queue: { timeoutMs: 0, targetMs: 0 } }, new Canceller())).toBe('full');
   });
 
+  it('has one client that fills the queue give way to another, as long as it has more there', async () => {
+    const { all, clock } = breakers(1);
+    const [breaker] = all;
+    const bounds = { ...BOUNDS, maxPending: 3 };
+    for (let times = 0; times < 2; times += 1) breaker?.tryEnter(bounds);
+    const ended: unknown[] = [];
+    const enter = async (client: string): Promise<void> => {
+      void breaker?.enter(client, bounds, new Canceller()).then((how) => ended.push([client, how]));
+      await turn();
+    };
+    for (let times = 0; times < 4; times += 1) await enter('noisy');
+    expect(ended).toEqual([['noisy', 'full']]);
+    await enter('quiet');
+    expect(ended.slice(1)).toEqual([['noisy', 'full']]);
+    // Two of one client and one of another: a second one of the other would only turn it round.
+    await enter('quiet');
+    expect(ended.slice(2)).toEqual([['quiet', 'full']]);
+    await enter('another');
+    expect(ended.slice(3)).toEqual([['noisy', 'full']]);
+    await clock.advanceAsync(5000);
+    await turn();
+    expect(ended.slice(4)).toEqual(['noisy', 'quiet', 'another'].map((client) => [client, 'timeout']));
+  });
+
   it('gives nobody a place who comes later than one that waits', async () => {
     const { all } = breakers(1);
     const [breaker] = all;

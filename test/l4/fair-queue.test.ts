@@ -54,6 +54,11 @@ describe('a fair queue', () => {
           }
           expect(queue.size).toBe(model.reduce((sum, { items }) => sum + items.length, 0));
           expect([...queue.fronts()]).toEqual(model.map(({ items }) => items[0]));
+          const most = Math.max(0, ...model.map(({ items }) => items.length));
+          const longest = most > 1 ? model.find(({ items }) => items.length === most) : undefined;
+          expect(queue.spareFor('nobody')).toBe(longest?.items[0]);
+          // Who has most has nobody to spare for itself.
+          if (longest !== undefined) expect(queue.spareFor(longest.key)).toBeUndefined();
         }
       }),
     );
