@@ -28,7 +28,6 @@ interface Partition {
   readonly walk: HashWalk;
   /** As the table names them. */
   readonly instances: readonly Instance[];
-  readonly totalWeight: number;
 }
 
 /** What a group is to a strategy: its table, and who of it takes connections. */
@@ -36,6 +35,8 @@ interface View {
   readonly partition: Partition;
   /** Absent where all do. */
   readonly members: ReadonlySet<Instance> | undefined;
+  /** Of those who take connections: a share of the load is a share of what they take together. */
+  readonly totalWeight: number;
 }
 
 /** Stirs a key's hash for the choice of its group, so that it says nothing of its place in the group's table. */
@@ -57,8 +58,7 @@ export class ConsistentHash implements Strategy {
     for (const data of options.tables) {
       const members = (partitions.get(data.partition) ?? []).flatMap((endpoint) => byEndpoint.get(endpoint) ?? []);
       if (members.length !== data.count) throw new Error('unreachable: a table of other endpoints');
-      const totalWeight = members.reduce((sum, { weight }) => sum + weight, 0);
-      this.#partitions.set(data.partition, { walk: walkOf(data), instances: members, totalWeight });
+      this.#partitions.set(data.partition, { walk: walkOf(data), instances: members });
     }
   }
 
@@ -87,7 +87,7 @@ export class ConsistentHash implements Strategy {
       const instance = instances[index];
       if (instance === undefined || context.tried.has(instance.endpoint)) continue;
       if (view.members?.has(instance) === false) passed += 1;
-      else if (this.#isFull(instance, view.partition)) full ??= instance;
+      else if (this.#isFull(instance, view)) full ??= instance;
       else return this.#chosen(instance, key, passed, full !== undefined && full !== instance);
     }
     // All have more than their share: then the one that the key belongs to.
@@ -109,7 +109,7 @@ export class ConsistentHash implements Strategy {
     return instance && { instance, why: () => `${hashing}, ${key ? 'at random' : describeKey(kind, undefined)}` };
   }
 
-  #isFull({ stats, weight }: Instance, { totalWeight }: Partition): boolean {
+  #isFull({ stats, weight }: Instance, { totalWeight }: View): boolean {
     const { loadFactor, outstanding } = this.#options;
     if (loadFactor === undefined) return false;
     return stats.outstanding >= loadLimit(outstanding(), weight / totalWeight, loadFactor);
@@ -136,6 +136,7 @@ export class ConsistentHash implements Strategy {
     if (partition === undefined || instances.some(({ endpoint }) => partitionOf(endpoint, zone) !== name))
       return 'mixed';
     const isAll = instances.length === partition.instances.length;
-    return { partition, members: isAll ? undefined : new Set(instances) };
+    const totalWeight = instances.reduce((sum, { weight }) => sum + weight, 0);
+    return { partition, members: isAll ? undefined : new Set(instances), totalWeight };
   }
 }

@@ -146,6 +146,16 @@ describe.each<Hashing>(['ring-hash', 'maglev'])('balance %s', (balance) => {
     );
     expect(new Set(picks.map(({ id }) => id)).size).toBe(4);
   });
+
+  it('with a balance factor spreads what those take who are left by their shares, however many are out', () => {
+    const world = new BalancerWorld(endpoints(10), { balance, hashBalanceFactor: 125, panicThreshold: 0 });
+    for (const id of ['e0', 'e1', 'e2', 'e3', 'e4', 'e5']) world.instance(id).stats.isUnhealthy = true;
+    world.stats.standingChanged();
+    for (let times = 0; times < 200; times += 1) world.pick(new Set(), '10.0.0.7');
+    const loads = world.instances.map(({ stats }) => stats.outstanding);
+    expect(loads.reduce((sum, load) => sum + load, 0)).toBe(200);
+    for (const load of loads) expect(load).toBeLessThanOrEqual(Math.ceil(1.25 * 200 * 0.25));
+  });
 });
 
 it('is by the key that is asked for', () => {
