@@ -6,7 +6,7 @@ import type { HashKey } from '../core/hash-key.js';
 import type { Group } from './groups.js';
 import { type ConnectionKey, connectionKey, describeKey } from './hash-key.js';
 import { type HashWalk, loadLimit, NONE } from './hash-table.js';
-import { type Hashing, partitionOf, partitionsOf, type TableData, walkOf } from './hash-tables.js';
+import { type Hashing, partitionOf, partitionsOf, sharePartition, type TableData, walkOf } from './hash-tables.js';
 import type { Instance } from './instance.js';
 import type { PickContext } from './picker.js';
 import type { Choice, Lottery, Strategy } from './strategy.js';
@@ -53,10 +53,9 @@ export class ConsistentHash implements Strategy {
   constructor(instances: readonly Instance[], options: HashOptions, lottery: Lottery) {
     this.#options = options;
     this.#lottery = lottery;
-    const byEndpoint = new Map(instances.map((instance) => [instance.endpoint, instance]));
-    const partitions = partitionsOf([...byEndpoint.keys()], options.zone);
+    const partitions = partitionsOf(instances, options.zone, ({ endpoint }) => endpoint);
     for (const data of options.tables) {
-      const members = (partitions.get(data.partition) ?? []).flatMap((endpoint) => byEndpoint.get(endpoint) ?? []);
+      const members = partitions.get(data.partition) ?? [];
       if (members.length !== data.count) throw new Error('unreachable: a table of other endpoints');
       this.#partitions.set(data.partition, { walk: walkOf(data), instances: members });
     }
@@ -131,10 +130,8 @@ export class ConsistentHash implements Strategy {
   #look({ instances }: Group): View | 'mixed' {
     const { zone } = this.#options;
     const [first] = instances;
-    const name = first && partitionOf(first.endpoint, zone);
-    const partition = name === undefined ? undefined : this.#partitions.get(name);
-    if (partition === undefined || instances.some(({ endpoint }) => partitionOf(endpoint, zone) !== name))
-      return 'mixed';
+    const partition = first && this.#partitions.get(partitionOf(first.endpoint, zone));
+    if (!partition || instances.some(({ endpoint }) => !sharePartition(first.endpoint, endpoint, zone))) return 'mixed';
     const isAll = instances.length === partition.instances.length;
     const totalWeight = instances.reduce((sum, { weight }) => sum + weight, 0);
     return { partition, members: isAll ? undefined : new Set(instances), totalWeight };

@@ -10,8 +10,13 @@ export function isSame(one: Endpoint, other: Endpoint): boolean {
       one.zone === other.zone &&
       one.priority === other.priority &&
       sameAddresses(one.addresses, other.addresses) &&
-      JSON.stringify(one.metadata) === JSON.stringify(other.metadata))
+      sameMetadata(one.metadata, other.metadata))
   );
+}
+
+/** Most have none. */
+function sameMetadata(one: Endpoint['metadata'], other: Endpoint['metadata']): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
 }
 
 function sameAddresses(one: readonly SocketAddress[], other: readonly SocketAddress[]): boolean {

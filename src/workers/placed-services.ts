@@ -1,6 +1,6 @@
 /** The endpoints of all services in their slots: main's, whichever threads the data plane runs in. */
 import { isHashing } from '../balancer/create-strategy.js';
-import { buildTables, type TableData } from '../balancer/hash-tables.js';
+import { type BuiltTables, buildTables } from '../balancer/hash-tables.js';
 import type { Endpoint } from '../balancer/picker.js';
 import { EndpointSlots } from '../balancer/slots.js';
 import type { Clock } from '../core/clock.js';
@@ -14,7 +14,7 @@ interface Kept {
   readonly breaker: BreakerCells;
   readonly zone: string | undefined;
   /** Of the endpoints in `slots`. */
-  tables: readonly TableData[];
+  built: BuiltTables;
 }
 
 type Services = ReadonlyMap<string, Kept>;
@@ -45,7 +45,7 @@ export class PlacedServices {
         const slots = known?.slots ?? new EndpointSlots(this.#threads);
         slots.place(setup.endpoints, this.#clock.now());
         const breaker = known?.breaker ?? newBreakerCells(this.#threads);
-        return [setup.name, { setup, slots, breaker, zone, tables: tablesOf(setup, slots, zone) }];
+        return [setup.name, { setup, slots, breaker, zone, built: built(setup, slots, zone, known?.built) }];
       }),
     );
     return {
@@ -62,7 +62,7 @@ export class PlacedServices {
     if (service === undefined) return undefined;
     const { setup, slots, zone } = service;
     slots.place(endpoints, this.#clock.now());
-    service.tables = tablesOf(setup, slots, zone);
+    service.built = built(setup, slots, zone, service.built);
     return placed(name, service);
   }
 
@@ -85,10 +85,17 @@ function placedOf(services: Services): PlacedService[] {
 }
 
 /** Built here, where no connection waits for it, and once for all threads. */
-function tablesOf({ settings }: ServiceSetup, { placed }: EndpointSlots, zone: string | undefined): TableData[] {
-  return isHashing(settings.balance) ? buildTables(settings.balance, placed, zone) : [];
+function built(
+  { settings }: ServiceSetup,
+  { placed }: EndpointSlots,
+  zone: string | undefined,
+  before: BuiltTables | undefined,
+): BuiltTables {
+  return isHashing(settings.balance) ? buildTables(settings.balance, placed, zone, before) : NO_TABLES;
 }
 
-function placed(name: string, { setup, slots, breaker, tables }: Kept): PlacedService {
+const NO_TABLES: BuiltTables = { tables: [], hashed: new Map() };
+
+function placed(name: string, { setup, slots, breaker, built: { tables } }: Kept): PlacedService {
   return { name, settings: setup.settings, endpoints: slots.placed, cells: slots.cells, breaker, tables };
 }

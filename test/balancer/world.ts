@@ -3,7 +3,7 @@ import { createPicker } from '../../src/balancer/create-picker.js';
 import { type Balance, createStrategy, isHashing } from '../../src/balancer/create-strategy.js';
 import { Ejector } from '../../src/balancer/ejection.js';
 import type { KeySource } from '../../src/balancer/hash-key.js';
-import { buildTables } from '../../src/balancer/hash-tables.js';
+import { type BuiltTables, buildTables, type TableData } from '../../src/balancer/hash-tables.js';
 import { type Instance, weightOf } from '../../src/balancer/instance.js';
 import type { Endpoint, Pick, Picker } from '../../src/balancer/picker.js';
 import { ServiceStats } from '../../src/balancer/service-stats.js';
@@ -49,6 +49,7 @@ export class BalancerWorld {
   readonly ejector: Ejector;
   readonly #options: WorldOptions;
   readonly #dice: () => number;
+  #built: BuiltTables | undefined;
   instances: readonly Instance[] = [];
   picker: Picker;
 
@@ -76,7 +77,7 @@ export class BalancerWorld {
           rotation: this.stats,
           dice: this.#dice,
           instances: this.instances,
-          tables: isHashing(balance) ? buildTables(balance, placed, zone) : [],
+          tables: this.#tablesOf(placed),
           zone,
           outstanding: () => this.instances.reduce((sum, { stats }) => sum + stats.outstanding, 0),
         },
@@ -88,6 +89,13 @@ export class BalancerWorld {
       watch: this.ejector,
     });
     return this.picker;
+  }
+
+  #tablesOf(all: readonly Endpoint[]): readonly TableData[] {
+    const { balance = 'ewma', zone } = this.#options;
+    if (!isHashing(balance)) return [];
+    this.#built = buildTables(balance, all, zone, this.#built);
+    return this.#built.tables;
   }
 
   /** @param client an IP address */
