@@ -30,6 +30,9 @@ async function startFleet() {
   return { killed, hung, resetting, slow, drained, removed, steady, added };
 }
 
+/** On a machine that has too much else to do, connections wait longer than they may, and are turned away: not what is asked here. */
+const TAKE_ALL = ['--shed-target', '0'];
+
 /** Until so many more have been served, or lost. */
 async function further(load: Load, count: number): Promise<void> {
   const from = load.asked.length;
@@ -43,7 +46,7 @@ describe.each(ENGINES)('on %s, of ten endpoints under steady load', (engine) => 
     const file = new EndpointsFile([...remaining, drained, removed]);
     const program = Program.inFrontOf(
       [`file://${file.path}`],
-      ['--engine', engine, '--balance', 'ewma', '--ewma-decay', '2s', '--eject-time', '1s'],
+      ['--engine', engine, '--balance', 'ewma', '--ewma-decay', '2s', '--eject-time', '1s', ...TAKE_ALL],
     );
     const load = new Load(await program.loopback(), CLIENTS, PATIENCE_MS);
     await further(load, WINDOW);
@@ -97,7 +100,7 @@ describe.each(ENGINES)('on %s, of ten endpoints under steady load', (engine) => 
     const answers = { kind: 'answers', delayMs: DELAY_MS } as const;
     const locals = await Promise.all(['resetting', 's1', 's2', 's3'].map((name) => LocalUpstream.start(name, answers)));
     const file = new EndpointsFile([killed, ...locals]);
-    const program = Program.inFrontOf([`file://${file.path}`], ['--engine', engine, '--replay', '4KiB']);
+    const program = Program.inFrontOf([`file://${file.path}`], ['--engine', engine, '--replay', '4KiB', ...TAKE_ALL]);
     const load = new Load(await program.loopback(), CLIENTS, PATIENCE_MS);
     await further(load, WINDOW / 4);
     const [resetting] = locals;
