@@ -16,6 +16,7 @@ export interface Group {
   /** Sums of the weights up to each instance, where the weights differ. */
   readonly cumulative: Float64Array | undefined;
   readonly maxWeight: number;
+  readonly meanWeight: number;
 }
 
 /** All of a service as it stands. Immutable. */
@@ -133,7 +134,8 @@ function groupOf(instances: readonly Instance[], name: string): Group {
         total += weight;
         return total;
       });
-  return { instances, name: name === '' ? undefined : name, cumulative, maxWeight };
+  const meanWeight = alike ? maxWeight : total / instances.length;
+  return { instances, name: name === '' ? undefined : name, cumulative, maxWeight, meanWeight };
 }
 
 function nextReturn(instances: readonly Instance[], now: number): number {

@@ -2,6 +2,7 @@
  * Power of two choices (Mitzenmacher 1996): two are drawn, and the one that costs less is taken. Nearly as even as
  * looking at all of them, and no herd runs to the one that all believe to be the best.
  */
+import type { Group } from './groups.js';
 import { type Instance, ramp } from './instance.js';
 import type { Choice, Lottery, Strategy } from './strategy.js';
 
@@ -19,7 +20,7 @@ export function twoChoices(name: string, cost: Cost, lottery: Lottery): Strategy
       const one = lottery.draw(group, context);
       if (one === undefined) return undefined;
       const other = group.instances.length === 1 ? undefined : lottery.draw(group, context, one);
-      return other === undefined ? only(name, one) : new Cheaper(name, cost, one, other, context.now);
+      return other === undefined ? only(name, one) : new Cheaper(name, cost, group, [one, other], context.now);
     },
   };
 }
@@ -39,11 +40,19 @@ class Cheaper implements Choice {
   readonly #losersMeasured: number;
   readonly #losersOpen: number;
 
-  constructor(name: string, cost: Cost, one: Instance, other: Instance, now: number) {
+  constructor(
+    name: string,
+    cost: Cost,
+    { meanWeight }: Group,
+    [one, other]: readonly [Instance, Instance],
+    now: number,
+  ) {
     const [ones, others] = [cost.measure(one, now), cost.measure(other, now)];
     const [onesOpen, othersOpen] = [one.stats.outstanding, other.stats.outstanding];
     const { slowStartMs } = cost;
-    const isOne = costOf(one, ones, onesOpen, now, slowStartMs) <= costOf(other, others, othersOpen, now, slowStartMs);
+    const onesShare = (one.weight / meanWeight) * ramp(one.stats.addedAt, now, slowStartMs);
+    const othersShare = (other.weight / meanWeight) * ramp(other.stats.addedAt, now, slowStartMs);
+    const isOne = costOf(ones, onesOpen, onesShare) <= costOf(others, othersOpen, othersShare);
     this.#name = name;
     this.#cost = cost;
     this.instance = isOne ? one : other;
@@ -61,9 +70,12 @@ class Cheaper implements Choice {
   }
 }
 
-/** What one more connection costs, beside what there is weight for. */
-function costOf({ stats, weight }: Instance, measured: number, open: number, now: number, slowStartMs: number): number {
-  return (measured * (open + 1)) / (weight * ramp(stats.addedAt, now, slowStartMs));
+/**
+ * What one more connection costs there: those that are open weigh less the more it is meant to have. While none is open weights
+ * do not matter here, for the draw went by them already: a light endpoint would lose to each heavier one otherwise.
+ */
+function costOf(measured: number, open: number, share: number): number {
+  return measured * (1 + open / share);
 }
 
 /** Connections that are open. */
@@ -71,7 +83,7 @@ export function leastConnections(slowStartMs: number): Cost {
   return {
     slowStartMs,
     measure: () => 1,
-    describe: ({ weight }, _, open) => `${open} open${weight === 1 ? '' : ` of weight ${weight}`}`,
+    describe: (instance, _, open) => `${open} open${ofWeight(instance)}`,
   };
 }
 
@@ -100,8 +112,12 @@ export function ewma({ decayMs, initialMs, slowStartMs }: EwmaSettings): Cost {
       const latency = stats.isMeasured ? Math.max(LEAST_LATENCY_MS, stats.latency(now, decayMs)) : initialMs;
       return latency * (1 + FAILING_COST * stats.failing(now, decayMs));
     },
-    describe: (_, measured, open) => `${inMs(measured)} x ${open + 1}`,
+    describe: (instance, measured, open) => `${inMs(measured)} x ${open + 1}${ofWeight(instance)}`,
   };
+}
+
+function ofWeight({ weight }: Instance): string {
+  return weight === 1 ? '' : ` of weight ${weight}`;
 }
 
 function inMs(ms: number): string {

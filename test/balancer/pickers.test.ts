@@ -38,6 +38,17 @@ describe.each(BALANCES)('balance %s', (balance) => {
     expect((counts.get('c') ?? 0) / 2000).toBeCloseTo(0.6, 1);
   });
 
+  it('gives each its share by weight while there is little to do, be they two or many', () => {
+    for (const pairs of [1, 5]) {
+      const light = Array.from({ length: pairs }, (_, index) => endpoint(`light${index}`));
+      const heavy = Array.from({ length: pairs }, (_, index) => endpoint(`heavy${index}`, { weight: 9 }));
+      const shares = new BalancerWorld([...light, ...heavy], { balance }).shares(5000);
+      const lights = light.reduce((sum, { id }) => sum + (shares.get(id) ?? 0), 0) / 5000;
+      expect(lights).toBeGreaterThan(0.08);
+      expect(lights).toBeLessThan(0.12);
+    }
+  });
+
   it('gives none to an endpoint of weight 0', () => {
     const world = new BalancerWorld([endpoint('a'), endpoint('b', { weight: 0 })], { balance });
     expect([...world.shares(20)]).toEqual([['a', 20]]);
@@ -62,9 +73,10 @@ describe.each(BALANCES)('balance %s', (balance) => {
       world.now += ms;
       return (world.shares(4000).get('new') ?? 0) / 4000;
     };
-    const [soon, later] = [shareAfter(6000), shareAfter(120_000)];
-    expect(soon).toBeLessThan(0.1);
-    expect(later).toBeGreaterThan(0.15);
+    // Of the fifth that is its own a tenth, a half, all.
+    expect(shareAfter(6000)).toBeCloseTo(0.02, 1.5);
+    expect(shareAfter(24_000)).toBeCloseTo(0.1, 1.5);
+    expect(shareAfter(120_000)).toBeCloseTo(0.2, 1.5);
   });
 });
 
