@@ -17,7 +17,7 @@ export interface MaglevData {
 export const DEFAULT_SIZE = 65_537;
 /**
  * Filled in 30 ms. There is this one step only: with another size nearly all keys move, so that a service should cross it
- * once in its life at most, and never does where its size is configured.
+ * once in its life at most.
  */
 const LARGE_SIZE = 524_309;
 /** The paper's: so many places for each endpoint keep the shares of equal ones within 1 %. */
