@@ -45,15 +45,17 @@ export function arrange(
   { zone, panicThreshold }: ArrangeOptions,
   now: number,
 ): Arrangement {
-  const levels = levelsOf(instances, now);
-  const availability = levels.map(({ all, able }) => Math.min(1, (OVERPROVISIONING * weigh(able)) / weigh(all)));
+  const { levels, rest, halfOpen, validUntil } = survey(instances, now);
+  const availability = levels.map(({ allWeight, ableWeight }) =>
+    Math.min(1, (OVERPROVISIONING * ableWeight) / allWeight),
+  );
   const shares = sharesOf(availability);
   const suffices = sum(availability) >= 1;
   const loaded: { group: Group; share: number }[] = [];
   const reserves: Group[] = [];
   let inPanic = false;
-  for (const [index, { priority, all, able }] of levels.entries()) {
-    const panics = !suffices && weigh(able) / weigh(all) < panicThreshold;
+  for (const [index, { priority, all, able, allWeight, ableWeight }] of levels.entries()) {
+    const panics = !suffices && ableWeight / allWeight < panicThreshold;
     inPanic ||= panics;
     const members = panics ? all : able;
     const words = [levels.length > 1 ? `priority ${priority}` : '', panics ? 'panic: too few are healthy' : ''];
@@ -63,34 +65,56 @@ export function arrange(
       else reserves.push(group);
     }
   }
-  const rest = instances.filter((instance) => standingOf(instance, now) !== 'in');
   if (rest.length > 0) reserves.push(groupOf(rest, 'for want of any other'));
-  return {
-    loaded,
-    reserves,
-    panics: inPanic,
-    halfOpen: instances.filter((instance) => standingOf(instance, now) === 'half-open'),
-    validUntil: nextReturn(instances, now),
-  };
+  return { loaded, reserves, panics: inPanic, halfOpen, validUntil };
 }
 
 interface Level {
   readonly priority: number;
-  readonly all: readonly Instance[];
+  readonly all: Instance[];
   /** Those that can take connections. */
-  readonly able: readonly Instance[];
+  readonly able: Instance[];
+  allWeight: number;
+  ableWeight: number;
 }
 
-function levelsOf(instances: readonly Instance[], now: number): Level[] {
-  const byPriority = new Map<number, { priority: number; all: Instance[]; able: Instance[] }>();
+interface Survey {
+  /** The preferred first. */
+  readonly levels: readonly Level[];
+  /** Those that can take no connections; of them those that one may try. */
+  readonly rest: readonly Instance[];
+  readonly halfOpen: readonly Instance[];
+  readonly validUntil: number;
+}
+
+/** Looks at each once: of a hundred thousand, most are in no cache. */
+function survey(instances: readonly Instance[], now: number): Survey {
+  const levels = new Map<number, Level>();
+  const rest: Instance[] = [];
+  const halfOpen: Instance[] = [];
+  let validUntil = Number.POSITIVE_INFINITY;
+  let level: Level | undefined;
   for (const instance of instances) {
-    const { priority = 0 } = instance.endpoint;
-    const level = byPriority.get(priority) ?? { priority, all: [], able: [] };
-    byPriority.set(priority, level);
+    const { endpoint, stats, weight } = instance;
+    const { priority = 0 } = endpoint;
+    if (level?.priority !== priority) {
+      level = levels.get(priority) ?? { priority, all: [], able: [], allWeight: 0, ableWeight: 0 };
+      levels.set(priority, level);
+    }
     level.all.push(instance);
-    if (standingOf(instance, now) === 'in') level.able.push(instance);
+    level.allWeight += weight;
+    const standing = standingOf(instance, now);
+    if (standing === 'in') {
+      level.able.push(instance);
+      level.ableWeight += weight;
+      continue;
+    }
+    rest.push(instance);
+    if (standing === 'half-open') halfOpen.push(instance);
+    if (standing === 'ejected') validUntil = Math.min(validUntil, stats.ejectedUntil);
   }
-  return [...byPriority.values()].sort((one, other) => one.priority - other.priority);
+  const inOrder = [...levels.values()].sort((one, other) => one.priority - other.priority);
+  return { levels: inOrder, rest, halfOpen, validUntil };
 }
 
 /** Each takes what it can of what those before it have left; where all together cannot take everything, in proportion. */
@@ -136,15 +160,6 @@ function groupOf(instances: readonly Instance[], name: string): Group {
       });
   const meanWeight = alike ? maxWeight : total / instances.length;
   return { instances, name: name === '' ? undefined : name, cumulative, maxWeight, meanWeight };
-}
-
-function nextReturn(instances: readonly Instance[], now: number): number {
-  let next = Number.POSITIVE_INFINITY;
-  for (const { stats } of instances) {
-    const { ejectedUntil } = stats;
-    if (ejectedUntil > now && ejectedUntil < next) next = ejectedUntil;
-  }
-  return next;
 }
 
 function weigh(instances: readonly Instance[]): number {
