@@ -82,8 +82,8 @@ export class StatsBlock {
     this.#mine = this.#slots * (INTS_PER_SLOT + thread);
   }
 
-  slot(index: number): EndpointStats {
-    return new EndpointStats(this, index, this.#mine + index);
+  placeOf(index: number): StatsPlace {
+    return { floats: this.floats, ints: this.ints, index, mine: this.#mine + index };
   }
 
   /** Takes back what the thread had counted. For when it has died. */
@@ -95,6 +95,16 @@ export class StatsBlock {
   }
 }
 
+/** Where the statistics of one endpoint are. */
+export interface StatsPlace {
+  readonly floats: Float64Array;
+  readonly ints: Int32Array;
+  /** The slot, within its block. */
+  readonly index: number;
+  /** Where this thread counts by itself what is outstanding. */
+  readonly mine: number;
+}
+
 export class EndpointStats {
   readonly #floats: Float64Array;
   readonly #ints: Int32Array;
@@ -102,7 +112,7 @@ export class EndpointStats {
   readonly #int: number;
   readonly #mine: number;
 
-  constructor({ floats, ints }: StatsBlock, index: number, mine: number) {
+  constructor({ floats, ints, index, mine }: StatsPlace) {
     this.#floats = floats;
     this.#ints = ints;
     this.#float = index * FLOATS_PER_SLOT;
@@ -117,12 +127,12 @@ export class EndpointStats {
 
   enter(): void {
     Atomics.add(this.#ints, this.#int + INT.outstanding, 1);
-    Atomics.add(this.#ints, this.#mine, 1);
+    this.#countMine(1);
   }
 
   leave(): void {
     Atomics.sub(this.#ints, this.#int + INT.outstanding, 1);
-    Atomics.sub(this.#ints, this.#mine, 1);
+    this.#countMine(-1);
   }
 
   /** Whether it has ever been connected to. */
@@ -277,6 +287,11 @@ export class EndpointStats {
   clear(): void {
     this.#floats.fill(0, this.#float, this.#float + FLOATS_PER_SLOT);
     for (const place of Object.values(INT)) Atomics.store(this.#ints, this.#int + place, 0);
+  }
+
+  /** No other thread writes there, as long as this one lives. */
+  #countMine(more: number): void {
+    this.#ints[this.#mine] = (this.#ints[this.#mine] ?? 0) + more;
   }
 
   #at(place: number): number {

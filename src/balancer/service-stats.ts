@@ -1,5 +1,5 @@
 /** What all threads know of a service together: counts of the service, and the statistics of its endpoints by slot. */
-import { blockOf, type EndpointStats, firstOf, newBlock, StatsBlock } from './endpoint-stats.js';
+import { blockOf, EndpointStats, firstOf, newBlock, StatsBlock, type StatsPlace } from './endpoint-stats.js';
 import { RETRY_BUDGET_WORDS, RetryBudget } from './retry-budget.js';
 
 /** Plain enough to be sent to a thread. */
@@ -47,10 +47,14 @@ export class ServiceStats {
   }
 
   slot(slot: number): EndpointStats {
+    return new EndpointStats(this.placeOf(slot));
+  }
+
+  placeOf(slot: number): StatsPlace {
     const number = blockOf(slot);
     const block = this.#blocks[number];
     if (block === undefined) throw new Error(`unreachable: there is no slot ${slot}`);
-    return block.slot(slot - firstOf(number));
+    return block.placeOf(slot - firstOf(number));
   }
 
   /** For round robin: the number of this turn. */

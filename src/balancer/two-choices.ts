@@ -47,8 +47,9 @@ class Cheaper implements Choice {
     [one, other]: readonly [Instance, Instance],
     now: number,
   ) {
-    const [ones, others] = [cost.measure(one, now), cost.measure(other, now)];
+    // Before any reckoning: so the processor fetches what is known of both at the same time.
     const [onesOpen, othersOpen] = [one.stats.outstanding, other.stats.outstanding];
+    const [ones, others] = [cost.measure(one, now), cost.measure(other, now)];
     const { slowStartMs } = cost;
     const onesShare = (one.weight / meanWeight) * ramp(one.stats.addedAt, now, slowStartMs);
     const othersShare = (other.weight / meanWeight) * ramp(other.stats.addedAt, now, slowStartMs);

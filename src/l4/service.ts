@@ -3,7 +3,7 @@ import { createPicker } from '../balancer/create-picker.js';
 import { createStrategy } from '../balancer/create-strategy.js';
 import { Ejector } from '../balancer/ejection.js';
 import type { TableData } from '../balancer/hash-tables.js';
-import { type Instance, weightOf } from '../balancer/instance.js';
+import { type Instance, PlacedInstance, weightOf } from '../balancer/instance.js';
 import type { Picker } from '../balancer/picker.js';
 import type { RetryBudget } from '../balancer/retry-budget.js';
 import { isSame } from '../balancer/same-endpoint.js';
@@ -142,7 +142,7 @@ export class Service {
   #instance(endpoint: PlacedEndpoint): Instance {
     const known = this.#instances[endpoint.slot];
     if (known !== undefined && isSame(known.endpoint, endpoint)) return known;
-    return { endpoint, stats: this.#stats.slot(endpoint.slot), weight: weightOf(endpoint) };
+    return new PlacedInstance(endpoint, this.#stats.placeOf(endpoint.slot));
   }
 }
 

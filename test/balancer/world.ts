@@ -4,7 +4,7 @@ import { type Balance, createStrategy, isHashing } from '../../src/balancer/crea
 import { Ejector } from '../../src/balancer/ejection.js';
 import type { KeySource } from '../../src/balancer/hash-key.js';
 import { type BuiltTables, buildTables, type TableData } from '../../src/balancer/hash-tables.js';
-import { type Instance, weightOf } from '../../src/balancer/instance.js';
+import { type Instance, PlacedInstance, weightOf } from '../../src/balancer/instance.js';
 import type { Endpoint, Pick, Picker } from '../../src/balancer/picker.js';
 import { ServiceStats } from '../../src/balancer/service-stats.js';
 import { EndpointSlots } from '../../src/balancer/slots.js';
@@ -69,7 +69,7 @@ export class BalancerWorld {
     this.stats.grow(this.slots.cells);
     this.instances = placed
       .filter((one) => weightOf(one) > 0)
-      .map((one) => ({ endpoint: one, stats: this.stats.slot(one.slot), weight: weightOf(one) }));
+      .map((one) => new PlacedInstance(one, this.stats.placeOf(one.slot)));
     this.picker = createPicker(this.instances, {
       strategy: createStrategy(
         { balance, ewmaDecay: 10_000, ewmaInitial: 30, slowStart, hashKey, hashBalanceFactor },
