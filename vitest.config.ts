@@ -7,6 +7,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     expect: { poll: { timeout: 30_000, interval: 10 } },
+    // What `import` gives of a CommonJS package is what Node gives.
+    deps: { interopDefault: false },
     pool: 'forks',
     maxWorkers: 2,
     reporters: ['default'],

@@ -199,7 +199,7 @@ async function untilServed(ask: () => Promise<unknown>): Promise<void> {
 }
 
 async function main(folder: string): Promise<void> {
-  const loaded = await Promise.all(MODULES.map((name) => import(join(paths.root, 'dist', `${name}.js`))));
+  const loaded = await Promise.all(MODULES.map((name) => import(join(paths.root, 'build', `${name}.js`))));
   const built: Built = Object.assign({}, ...loaded);
   const directory = join(folder, 'ca');
   mkdirSync(directory);

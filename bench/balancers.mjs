@@ -5,15 +5,15 @@
  * first in a cold process takes up to twice as long.
  */
 
-import { HashWalk } from '../dist/balancer/hash-table.js';
-import { hashIds } from '../dist/balancer/id-hashes.js';
-import { buildMaglev, MaglevTable } from '../dist/balancer/maglev.js';
-import { buildRing, RingTable } from '../dist/balancer/ring-hash.js';
-import { hash32 } from '../dist/balancer/xxhash.js';
-import { parseConfig } from '../dist/config/load.js';
-import { Service } from '../dist/l4/service.js';
-import { deltaOf, withDelta } from '../dist/workers/endpoints-delta.js';
-import { PlacedServices } from '../dist/workers/placed-services.js';
+import { HashWalk } from '../build/balancer/hash-table.js';
+import { hashIds } from '../build/balancer/id-hashes.js';
+import { buildMaglev, MaglevTable } from '../build/balancer/maglev.js';
+import { buildRing, RingTable } from '../build/balancer/ring-hash.js';
+import { hash32 } from '../build/balancer/xxhash.js';
+import { parseConfig } from '../build/config/load.js';
+import { Service } from '../build/l4/service.js';
+import { deltaOf, withDelta } from '../build/workers/endpoints-delta.js';
+import { PlacedServices } from '../build/workers/placed-services.js';
 
 const RUNS = 9;
 const LOOKUPS = 1_000_000;

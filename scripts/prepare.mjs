@@ -4,11 +4,13 @@
  * is there and newer than what it is made of.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const BUNDLE = 'scripts/rolldown.config.mjs';
 
 /** Runs a command in the project's folder with its output shown; ends this program with its exit code where it fails. */
 export function run(command, args, options = {}) {
@@ -49,26 +51,43 @@ export function install() {
   if (existsSync(mark)) utimesSync(mark, now, now);
 }
 
-/** Compiles `project` into `out`, unless what is there is newer than its sources. */
-function compile(project, out, sources) {
+/** Has `fill` make the folder `out`, unless what is there is newer than its sources. */
+function make(out, sources, fill) {
   const mark = join(root, out, '.built');
-  if (!isStale(mark, join(root, 'tsconfig.json'), join(root, project), ...sources.map((s) => join(root, s)))) return;
+  if (!isStale(mark, ...sources.map((source) => join(root, source)))) return;
   console.error(`meshproxy: building ${out} ...`);
   // Beside the place and then moved there: what runs meanwhile finds the old or the new, whole.
   const fresh = join(root, `${out}.${process.pid}`);
   process.once('exit', () => rmSync(fresh, { recursive: true, force: true }));
-  run(bin('tsc'), ['-p', project, '--outDir', fresh], { stdio: ['ignore', 2, 2] });
+  fill(fresh);
   writeFileSync(join(fresh, '.built'), '');
   rmSync(join(root, out), { recursive: true, force: true });
   renameSync(fresh, join(root, out));
 }
 
+function compile(project, folder) {
+  run(bin('tsc'), ['-p', project, '--outDir', folder], { stdio: ['ignore', 2, 2] });
+}
+
+/**
+ * `build`: a file and its types for each one of src, for tests and benchmarks of single parts. `dist`: what is published,
+ * the bundle and the types.
+ */
 export function build() {
-  compile('tsconfig.build.json', 'dist', ['src', 'package.json']);
+  const sources = ['tsconfig.json', 'tsconfig.build.json', 'src', 'package.json'];
+  make('build', sources, (folder) => compile('tsconfig.build.json', folder));
+  make('dist', [...sources, 'package-lock.json', BUNDLE], (folder) => {
+    // To standard output it writes a list of the files; what is wrong goes to standard error.
+    run(bin('rolldown'), ['--config', BUNDLE, '--dir', folder], { stdio: ['ignore', 'ignore', 2] });
+    const isType = (path) => statSync(path).isDirectory() || path.endsWith('.d.ts');
+    cpSync(join(root, 'build'), folder, { recursive: true, filter: isType });
+  });
 }
 
 export function buildBench() {
-  compile('bench/tsconfig.json', 'bench/dist', ['bench/tsconfig.json', ...benchSources()]);
+  make('bench/dist', ['tsconfig.json', 'bench/tsconfig.json', ...benchSources()], (folder) =>
+    compile('bench/tsconfig.json', folder),
+  );
 }
 
 function benchSources() {

@@ -141,6 +141,6 @@ export function balancingOf<Settings extends RetrySettings, Placed, Bounds>(
 
 /** Of the program as built. */
 export async function loadBalancing(): Promise<NewBalancing> {
-  const loaded = await Promise.all(MODULES.map((name) => import(join(paths.root, 'dist', `${name}.js`))));
+  const loaded = await Promise.all(MODULES.map((name) => import(join(paths.root, 'build', `${name}.js`))));
   return balancingOf(Object.assign({}, ...loaded));
 }

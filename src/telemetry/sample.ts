@@ -1,5 +1,7 @@
 /** Measured values as plain data: how often each occurred, as exactly as the histogram that counted them. */
-import { build, type JsHistogram } from 'hdr-histogram-js';
+import type { JsHistogram } from 'hdr-histogram-js';
+// By itself: the package's other histograms, their WebAssembly and their compression would be loaded by every thread.
+import histogram from 'hdr-histogram-js/dist/Int32Histogram.js';
 
 export interface Sample {
   /** Groups of values that the histogram cannot tell apart, by their index in it, ascending; only those that have any. */
@@ -27,7 +29,7 @@ export interface LatencySummary {
 export const NO_SAMPLE: Sample = { groups: [], counts: [], sum: 0, min: Number.POSITIVE_INFINITY, max: 0 };
 
 /** Two significant digits: a value is off by less than 1 %, and a histogram is a tenth of the size that three would take. */
-const DIGITS = 2 as const;
+const DIGITS = 2;
 /** Where a histogram's range starts out, microseconds; it grows with its values. */
 const START_US = 10_000;
 /** For what its groups mean, which is the same in every one of them, whatever its range. */
@@ -35,13 +37,9 @@ const SCALE = createHistogram();
 
 /** For microseconds. Its counters have 32 bits. */
 export function createHistogram(): JsHistogram {
-  // `build` makes one in WebAssembly, which is none of these, only where that was initialized: nowhere here.
-  return build({
-    numberOfSignificantValueDigits: DIGITS,
-    bitBucketSize: 32,
-    autoResize: true,
-    highestTrackableValue: START_US,
-  }) as JsHistogram;
+  const created = new histogram.default(1, START_US, DIGITS);
+  created.autoResize = true;
+  return created;
 }
 
 /** Both together, exactly. */

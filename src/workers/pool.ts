@@ -42,6 +42,8 @@ const MOST_DESCRIPTORS = 2 ** 20;
 const PER_PIPE = 2;
 const UNLIMITED = 2 ** 31 - 1;
 const NOTHING: Sockets = new Map();
+/** What a thread runs. By its folder, for in the bundle this code is in another, beside it. */
+const WORKER = new URL('../workers/worker.js', import.meta.url);
 
 export interface WorkerDeath {
   readonly worker: number;
@@ -245,7 +247,7 @@ export class WorkerPool implements Plane {
 
   /** Resolves when it serves; rejects where it dies first. `#gone` is told of its end in any case. */
   async #spawn(place: Place): Promise<void> {
-    const { clock, workers, entry = new URL('./worker.js', import.meta.url) } = this.#options;
+    const { clock, workers, entry = WORKER } = this.#options;
     const { index, owned } = place;
     const data: WorkerData = {
       index,

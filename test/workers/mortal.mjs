@@ -1,7 +1,7 @@
 /** A worker that dies when it is told to, by an error that nobody catches as a bug in it would be, or stalls. */
 import { BroadcastChannel, workerData } from 'node:worker_threads';
-import { createNativeTransport } from '../../dist/l4/native/transport.js';
-import { runWorker } from '../../dist/workers/run-worker.js';
+import { createNativeTransport } from '../../build/l4/native/transport.js';
+import { runWorker } from '../../build/workers/run-worker.js';
 
 const orders = new BroadcastChannel('mortal');
 orders.onmessage = ({ data: { order, worker } }) => {

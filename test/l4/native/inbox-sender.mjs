@@ -1,6 +1,6 @@
 /** A thread that sends the numbers from 1 to `count` to an inbox, in order, each as soon as there is room. */
 import { workerData } from 'node:worker_threads';
-import { Inboxes } from '../../../dist/l4/native/inboxes.js';
+import { Inboxes } from '../../../build/l4/native/inboxes.js';
 
 const { cells, workers, from, to, count } = workerData;
 const inboxes = new Inboxes(cells, workers);

@@ -7,7 +7,7 @@ import { LinuxKernel } from '../../../src/l4/native/linux-kernel.js';
 import { type Handler, Reactor } from '../../../src/l4/native/reactor.js';
 import { connectTo, push, startServer } from '../../fakes/net.js';
 
-const DIST = new URL('../../../dist/', import.meta.url).href;
+const BUILD = new URL('../../../build/', import.meta.url).href;
 /** Twenty rounds take some tens of ms. Were the loop to wait for its longest in each, as it does with nothing to do, they would take 20 s. */
 const IN_TIME_MS = 8000;
 
@@ -165,7 +165,7 @@ describe('the reactor', () => {
     async function startThread() {
       const upstream = await startServer();
       const worker = new Worker(new URL('./thread.mjs', import.meta.url), {
-        workerData: { dist: DIST, upstream: upstream.address.port },
+        workerData: { built: BUILD, upstream: upstream.address.port },
       });
       const [{ port, chores }]: [{ port: number; chores: string[] }] = (await once(worker, 'message')) as never;
       cleanups.push(
@@ -216,7 +216,7 @@ describe('the reactor', () => {
 
   it('keeps the process alive for as long as something is watched, and no longer', async () => {
     const script = `
-      const { createNativeTransport } = await import(${JSON.stringify(`${DIST}l4/native/transport.js`)});
+      const { createNativeTransport } = await import(${JSON.stringify(`${BUILD}l4/native/transport.js`)});
       const transport = createNativeTransport({ onBug(error) { throw error; } });
       const address = { kind: 'ip', host: '127.0.0.1', port: 0 };
       const listener = await transport.listen(address, { keepaliveMs: 0, bufferSize: 1 }, (near) => {

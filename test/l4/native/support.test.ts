@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { nativeSupport } from '../../../src/l4/native/support.js';
 
-const SUPPORT = new URL('../../../dist/l4/native/support.js', import.meta.url).href;
+const SUPPORT = new URL('../../../build/l4/native/support.js', import.meta.url).href;
 
 describe('whether the native engine can run', () => {
   it('is tried, and leaves nothing open', () => {

@@ -7,7 +7,7 @@ import { readFile, readFileSync } from 'node:fs';
 import net from 'node:net';
 import { MessageChannel, parentPort, Worker, workerData } from 'node:worker_threads';
 
-const { createNativeTransport } = await import(new URL('l4/native/transport.js', workerData.dist));
+const { createNativeTransport } = await import(new URL('l4/native/transport.js', workerData.built));
 
 const OPTIONS = { keepaliveMs: 0, bufferSize: 65536 };
 const ROUNDS = 20;
