@@ -15,7 +15,7 @@ it.skipIf(!isAllowed)('an address that this machine cannot dial costs one attemp
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const server = await startUnixServer(join(folder, 'out.sock'), (socket) => socket.end('live'));
   onTestFinished(() => server.close());
-  const program = Program.inFrontOf(['[::1]:1', server.address], ['--admin', 'off'], {
+  const program = Program.inFrontOf(['[::1]:1', server.address], ['--admin', 'off', '--balance', 'round-robin'], {
     listen: `unix:${join(folder, 'in.sock')}`,
     prefix: NO_NETWORK,
   });

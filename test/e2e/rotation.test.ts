@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import type net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { formatAddress, type IpAddress } from '../../src/core/address.js';
@@ -15,6 +16,8 @@ const run = promisify(execFile);
 const LIBRARY = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1';
 /** So much faster the time of the programs goes: five minutes, the shortest life of a certificate, are ten seconds. */
 const SPEED = 30;
+/** Between two exchanges of a client, ms: some fifty are made a second, and the processors have time for the programs. */
+const PACE_MS = 20;
 const base = Date.now();
 
 /** The environment of a program whose clock runs fast, and shows the same as those of all others. */
@@ -69,6 +72,7 @@ class Traffic {
     socket.write('ping');
     expect(String(await readExactly(socket, 4))).toBe('ping');
     this.served += 1;
+    await sleep(PACE_MS);
   }
 
   async #guarded(what: string, work: () => Promise<void>): Promise<void> {

@@ -28,6 +28,9 @@ describe('torture', () => {
         `127.0.0.1:${torture.port}`,
         '--admin',
         'off',
+        // However busy the machine: turning some away is another test's.
+        '--shed-target',
+        '0',
         '--engine',
         engine,
       ]);
