@@ -1,11 +1,11 @@
 import type net from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { SocketAddress } from '../../src/core/address.js';
+import { formatAddress, type SocketAddress } from '../../src/core/address.js';
 import { MeshproxyError } from '../../src/core/errors.js';
 import { encodeProxyHeader } from '../../src/l4/proxy-header.js';
 import { streamsTransport } from '../../src/l4/streams/transport.js';
 import { silent, TestPlane, type TestPlaneOptions } from '../fakes/data-plane.js';
-import { connectTo, readAll, readExactly, startServer, type TestServer } from '../fakes/net.js';
+import { connectTo, readAll, readExactly, startServer, type TestServer, withResolvers } from '../fakes/net.js';
 
 const NOBODY: SocketAddress = { kind: 'ip', host: '127.0.0.1', port: 1 };
 
@@ -364,6 +364,29 @@ describe('the life of a connection', () => {
     });
     plane.clock.advance(10_000);
     expect((await readAll((await client(plane)).end())).bytes.toString()).toBe('served');
+    expect((await readAll((await client(plane)).end())).bytes.toString()).toBe('served');
+  });
+
+  it('tries no other endpoint while as many connections as may are being tried again, and says so', async () => {
+    const upstream = await server((socket) => socket.end('served'));
+    const held = withResolvers<void>();
+    const plane = await start([NOBODY, upstream.address], {
+      service: { maxRetries: 1, ejectAfter: 'off' },
+      dial: async (address, ...rest) => {
+        if (formatAddress(address) !== formatAddress(NOBODY)) await held.promise;
+        return streamsTransport.dial(address, ...rest);
+      },
+    });
+    const first = await client(plane);
+    await plane.until(() => [...plane.live][0]?.attempts.length === 1);
+    expect((await readAll(await client(plane))).end).toBe('reset');
+    await plane.until(() => plane.records.length === 1);
+    expect(plane.records[0]).toMatchObject({
+      ending: 'connect-failed',
+      detail: 'no other endpoint was tried: 1 other connections are being tried again, and no more may be',
+    });
+    held.resolve();
+    expect((await readAll(first.end())).bytes.toString()).toBe('served');
     expect((await readAll((await client(plane)).end())).bytes.toString()).toBe('served');
   });
 
