@@ -1,13 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { pbkdf2 } from 'node:crypto';
 import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
+import { open as openLater } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { LogSink } from '../../src/telemetry/log-sink.js';
 
-const derive = promisify(pbkdf2);
 /** More than a sink collects lines for. */
 const GATHER_MS = 50;
 
@@ -84,14 +82,18 @@ test('flushSync has written everything when it returns', () => {
 test('closing loses nothing that a thread has yet to write', async () => {
   const { path, fd } = file('log');
   const sink = new LogSink(fd);
+  // With each of Node's threads waiting for who writes to this pipe, what is handed to them has to wait.
+  const gate = join(folder, 'gate');
+  execFileSync('mkfifo', [gate]);
+  const held = Promise.all(Array.from({ length: 16 }, () => openLater(gate, O_RDONLY)));
   sink.write('handed to a thread\n');
-  // With each of Node's threads busy, what is handed to them has to wait.
-  const busy = Promise.all(Array.from({ length: 16 }, () => derive('secret', 'salt', 50_000, 64, 'sha512')));
   await new Promise((resolve) => setTimeout(resolve, 2 * GATHER_MS));
   sink.write('said last\n');
-  await sink.close();
+  const closed = sink.close();
+  open.push(await vi.waitFor(() => openSync(gate, O_WRONLY | O_NONBLOCK)));
+  await closed;
   expect(readFileSync(path, 'utf8')).toBe('handed to a thread\nsaid last\n');
-  await busy;
+  for (const handle of await held) await handle.close();
 });
 
 test('a reader that stalls costs lines, which are counted, and neither memory nor time', async () => {
