@@ -29,6 +29,9 @@ export interface WatchOptions {
 /** Longer than an editor takes between truncating a file and writing it. */
 const DEBOUNCE_MS = 100;
 
+/** A file that is never left alone is read all the same, after so many looks: two seconds by default. Replaced by renaming, it is whole. */
+const MOST_LOOKS = 20;
+
 /** Where no event comes, a change may take as long as a person takes to look. One `stat` each time costs nothing. */
 const POLL_MS = 2000;
 
@@ -118,7 +121,8 @@ class Watcher implements FileWatch {
 
   /** Waits until the file has been left alone for a while; its folder may be a busy one and does not count. */
   async #settle(): Promise<void> {
-    for (let before: string | undefined; !this.#closed; ) {
+    let before: string | undefined;
+    for (let looks = 0; looks < MOST_LOOKS && !this.#closed; looks += 1) {
       const version = await versionOf(this.#path);
       if (version === before) return;
       before = version;

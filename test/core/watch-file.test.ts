@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { systemClock } from '../../src/core/clock.js';
+import { type Clock, systemClock } from '../../src/core/clock.js';
 import { type WatchOptions, watchFile } from '../../src/core/watch-file.js';
 
 function newFolder(): string {
@@ -149,6 +149,33 @@ describe('a watched file', () => {
     writeFileSync(path, 'end');
     await watched.called(2);
     expect(watched.calls).toBe(2);
+  });
+
+  it('is read now and then although it is never left alone', async () => {
+    const folder = newFolder();
+    const path = join(folder, 'a.yaml');
+    writeFileSync(path, 'zero');
+    let versions = 0;
+    let over = false;
+    const replace = (): void => {
+      if (over) return;
+      writeFileSync(join(folder, 'new'), `version ${++versions}`);
+      renameSync(join(folder, 'new'), path);
+    };
+    const clock: Clock = {
+      now: () => systemClock.now(),
+      wall: () => systemClock.wall(),
+      // Whenever the watch has waited for the file to be left alone, it has just been replaced.
+      after: (ms, run) =>
+        systemClock.after(ms, () => {
+          replace();
+          run();
+        }),
+    };
+    const watched = await Watched.start(path, { ...NO_POLL, debounceMs: 1, clock });
+    replace();
+    await watched.called(2);
+    over = true;
   });
 
   it('is seen to change by polling where no event tells of it', async () => {
