@@ -10,9 +10,11 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** A flood of connections, which leaves nothing of the machine to others, and what is asked of it others would spoil. */
+const ALONE = ['test/e2e/overload.test.ts'];
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     // Generous: a limit here is for a test that hangs, not a statement about speed.
     testTimeout: 60_000,
     hookTimeout: 60_000,
@@ -20,9 +22,21 @@ export default defineConfig({
     // What `import` gives of a CommonJS package is what Node gives.
     deps: { interopDefault: false },
     pool: 'forks',
-    // More than two processors: what a test waits for is often time, and not theirs.
-    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     reporters: ['default'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'tests',
+          include: ['test/**/*.test.ts'],
+          exclude: ALONE,
+          // More than two processors: what a test waits for is often time, and not theirs.
+          maxWorkers: 3,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      { extends: true, test: { name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 2 } } },
+    ],
   },
 });
