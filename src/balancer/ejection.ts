@@ -74,7 +74,9 @@ export class Ejector implements PickWatch {
   eject({ stats }: Instance, reason: Reason, now: number): boolean {
     const { maxShare } = this.#settings;
     const { size } = this.#service;
-    if (size <= 1 || !this.#service.enterEjected(Math.max(1, Math.floor(size * maxShare)))) return false;
+    // One that is gone takes no connections anyway, and is not among those of which only so many may be out.
+    if (size <= 1 || !stats.isPlaced || !this.#service.enterEjected(Math.max(1, Math.floor(size * maxShare))))
+      return false;
     if (!stats.turnEjected(0, REASONS[reason])) {
       this.#service.leaveEjected();
       return false;
@@ -94,7 +96,7 @@ export class Ejector implements PickWatch {
     if (reason === 0 || !stats.turnEjected(reason, 0)) return;
     stats.ejectedUntil = 0;
     stats.returnedAt = now;
-    this.#service.leaveEjected();
+    if (stats.isPlaced) this.#service.leaveEjected();
     this.#service.standingChanged();
   }
 

@@ -59,6 +59,7 @@ const INT = {
   unhealthy: 28,
   probes: 29,
   connects: 30,
+  placed: 31,
 } as const;
 
 export function newBlock(block: number, threads: number): SharedArrayBuffer {
@@ -220,6 +221,15 @@ export class EndpointStats {
 
   set isUnhealthy(yes: boolean) {
     Atomics.store(this.#ints, this.#int + INT.unhealthy, yes ? 1 : 0);
+  }
+
+  /** Whether it is one of the service's endpoints now: a connection may outlive that. */
+  get isPlaced(): boolean {
+    return Atomics.load(this.#ints, this.#int + INT.placed) !== 0;
+  }
+
+  set isPlaced(yes: boolean) {
+    Atomics.store(this.#ints, this.#int + INT.placed, yes ? 1 : 0);
   }
 
   /** Attempts in a row that failed. */

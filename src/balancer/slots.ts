@@ -48,7 +48,9 @@ export class EndpointSlots {
     const before: PlacedEndpoint[] = [];
     for (const endpoint of this.#placed) {
       before[endpoint.slot] = endpoint;
-      if (!ids.has(endpoint.id)) this.#gone.set(endpoint.id, now);
+      if (ids.has(endpoint.id)) continue;
+      this.#gone.set(endpoint.id, now);
+      this.#stats.slot(endpoint.slot).isPlaced = false;
     }
     const free = this.#freeSlots(ids, now);
     this.#placed = endpoints.map((endpoint) => {
@@ -58,7 +60,12 @@ export class EndpointSlots {
       // The same object for one that has not changed: so it is told what has.
       return known !== undefined && isSame(known, endpoint) ? known : { ...endpoint, slot };
     });
-    const ejected = this.#placed.filter(({ slot }) => this.#stats.slot(slot).ejectedFor !== 0).length;
+    let ejected = 0;
+    for (const { slot } of this.#placed) {
+      const stats = this.#stats.slot(slot);
+      stats.isPlaced = true;
+      if (stats.ejectedFor !== 0) ejected += 1;
+    }
     this.#stats.setSize(this.#placed.length, ejected);
     return this.#placed;
   }

@@ -23,6 +23,26 @@ describe('an endpoint that fails', () => {
     expect(world.shares(400).get('e0')).toBeGreaterThan(20);
   });
 
+  it('counts among those of which only so many may be out as long as it is there, and no longer', () => {
+    const all = endpoints(4);
+    const world = new BalancerWorld(all);
+    failing(world, 'e0');
+    world.now += 30_000;
+    const probe = world.pick();
+    expect(probe?.endpoint.id).toBe('e0');
+    const gone = world.instance('e0');
+    world.update(all.slice(1));
+    expect(world.stats.ejected).toBe(0);
+    // What was under way when it went tells of it still.
+    probe?.connected(1, world.now);
+    expect(world.stats.ejected).toBe(0);
+    for (let times = 0; times < 5; times += 1) world.ejector.failed(gone, 'connect', false, world.now);
+    expect([world.stats.ejected, gone.stats.ejectedFor]).toEqual([0, 0]);
+    failing(world, 'e1');
+    failing(world, 'e2');
+    expect(world.stats.ejected).toBe(1);
+  });
+
   it('is out for twice as long where the one that tries it fails, and up to the longest', () => {
     const world = new BalancerWorld(endpoints(4));
     failing(world, 'e0');
