@@ -96,6 +96,7 @@ export class Ejector implements PickWatch {
     if (reason === 0 || !stats.turnEjected(reason, 0)) return;
     stats.ejectedUntil = 0;
     stats.returnedAt = now;
+    stats.startedAt = now;
     if (stats.isPlaced) this.#service.leaveEjected();
     this.#service.standingChanged();
   }

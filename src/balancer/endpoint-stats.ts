@@ -47,7 +47,7 @@ const FLOAT = {
   typicalConnect: 7,
   ejectedUntil: 8,
   returnedAt: 9,
-  addedAt: 10,
+  startedAt: 10,
 } as const;
 /** Places of its 32-bit integers. */
 const INT = {
@@ -205,13 +205,13 @@ export class EndpointStats {
     this.#floats[this.#float + FLOAT.ejectedUntil] = moment;
   }
 
-  /** When it came to a service that was there before; 0 where it came with it. */
-  get addedAt(): number {
-    return this.#at(FLOAT.addedAt);
+  /** When it came to a service that was there before, or was let back in; 0 where it came with the service, and always was in. */
+  get startedAt(): number {
+    return this.#at(FLOAT.startedAt);
   }
 
-  set addedAt(moment: number) {
-    this.#floats[this.#float + FLOAT.addedAt] = moment;
+  set startedAt(moment: number) {
+    this.#floats[this.#float + FLOAT.startedAt] = moment;
   }
 
   /** Found so by a health check. */

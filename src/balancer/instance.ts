@@ -48,12 +48,12 @@ export function standingOf({ stats }: Instance, now: number): Standing {
 }
 
 /**
- * Slow start: which part of its weight an endpoint has that came to a service later than the others, so long after it
- * came. Straight from a tenth to all of it, as Envoy has it with its default aggression.
+ * Slow start: which part of its weight an endpoint has that came to a service later than the others, or was out and is
+ * back, so long after that. Straight from a tenth to all of it, as Envoy has it with its default aggression.
  */
-export function ramp(addedAt: number, now: number, slowStartMs: number): number {
-  if (addedAt === 0 || slowStartMs === 0) return 1;
-  const share = (now - addedAt) / slowStartMs;
+export function ramp(startedAt: number, now: number, slowStartMs: number): number {
+  if (startedAt === 0 || slowStartMs === 0) return 1;
+  const share = (now - startedAt) / slowStartMs;
   return share >= 1 ? 1 : Math.max(LEAST_RAMP, share);
 }
 

@@ -54,6 +54,6 @@ const BY_PLACE = 0.5698402909980532;
 
 /** A new endpoint takes part in some rounds only, in more and more of them, and in others than those that are as new. */
 function takesTurn({ stats }: Instance, place: number, round: number, now: number, slowStartMs: number): boolean {
-  const share = ramp(stats.addedAt, now, slowStartMs);
+  const share = ramp(stats.startedAt, now, slowStartMs);
   return share === 1 || (round * BY_ROUND + place * BY_PLACE) % 1 < share;
 }

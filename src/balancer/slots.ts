@@ -75,7 +75,7 @@ export class EndpointSlots {
     new ServiceStats(this.#cells, thread).forget();
   }
 
-  #assign(id: string, free: number[], addedAt: number): number {
+  #assign(id: string, free: number[], startedAt: number): number {
     const slot = free.pop() ?? this.#next;
     if (slot === this.#next) this.#next += 1;
     this.#cells = withRoomFor(this.#next, this.#cells, this.#threads);
@@ -83,7 +83,7 @@ export class EndpointSlots {
     this.#slots.set(id, slot);
     const stats = this.#stats.slot(slot);
     stats.clear();
-    stats.addedAt = addedAt;
+    stats.startedAt = startedAt;
     return slot;
   }
 

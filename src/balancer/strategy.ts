@@ -53,7 +53,7 @@ export class Lottery {
   /** A new endpoint takes part in some draws only, in more and more of them. */
   #takesPart({ stats }: Instance, now: number): boolean {
     if (this.#slowStartMs === 0) return true;
-    const share = ramp(stats.addedAt, now, this.#slowStartMs);
+    const share = ramp(stats.startedAt, now, this.#slowStartMs);
     return share === 1 || this.#random() < share;
   }
 

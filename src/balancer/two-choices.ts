@@ -51,8 +51,8 @@ class Cheaper implements Choice {
     const [onesOpen, othersOpen] = [one.stats.outstanding, other.stats.outstanding];
     const [ones, others] = [cost.measure(one, now), cost.measure(other, now)];
     const { slowStartMs } = cost;
-    const onesShare = (one.weight / meanWeight) * ramp(one.stats.addedAt, now, slowStartMs);
-    const othersShare = (other.weight / meanWeight) * ramp(other.stats.addedAt, now, slowStartMs);
+    const onesShare = (one.weight / meanWeight) * ramp(one.stats.startedAt, now, slowStartMs);
+    const othersShare = (other.weight / meanWeight) * ramp(other.stats.startedAt, now, slowStartMs);
     const isOne = costOf(ones, onesOpen, onesShare) <= costOf(others, othersOpen, othersShare);
     this.#name = name;
     this.#cost = cost;

@@ -29,7 +29,9 @@ export const balanceSettings = {
     .describe('With balance ewma: the latency that is expected of an endpoint before anything is known of it.'),
   slowStart: duration({ off: true })
     .prefault(DEFAULTS.slowStart)
-    .describe('How long an endpoint that is added later takes to come to its full share; off for at once.'),
+    .describe(
+      'How long an endpoint that is added later, or was out and is back, takes to come to its full share; off for at once.',
+    ),
   panicThreshold: percent
     .prefault(DEFAULTS.panicThreshold)
     .describe(

@@ -170,6 +170,7 @@ export class HealthChecks {
     const { health, turnedBy } = after(entry.health, passed, { rise, fall });
     entry.health = health;
     if (turnedBy === undefined) return;
+    if (passed && entry.stats.isUnhealthy) entry.stats.startedAt = this.#clock.now();
     setUnhealthy(service, entry, !passed);
     this.#events.onTurn(service.name, entry.endpoint.id, passed, words, turnedBy);
   }

@@ -111,7 +111,7 @@ describe('an endpoint that fails', () => {
     world.now += 60_000;
     world.update([...endpoints(3).slice(1), endpoint('stranger')]);
     expect(world.instance('stranger').stats.ejectedFor).toBe(0);
-    expect(world.instance('stranger').stats.addedAt).toBe(world.now);
+    expect(world.instance('stranger').stats.startedAt).toBe(world.now);
   });
 
   it('is never ejected where that is off', () => {

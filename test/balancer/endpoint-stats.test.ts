@@ -14,7 +14,7 @@ const THINGS: Readonly<
   failing: [(stats) => stats.observeFailing(true, NOW, DECAY), (stats) => stats.failing(NOW, DECAY)],
   ejectedUntil: [(stats) => Object.assign(stats, { ejectedUntil: 1e9 }), (stats) => stats.ejectedUntil],
   returnedAt: [(stats) => Object.assign(stats, { returnedAt: 1e9 }), (stats) => stats.returnedAt],
-  addedAt: [(stats) => Object.assign(stats, { addedAt: 1e9 }), (stats) => stats.addedAt],
+  startedAt: [(stats) => Object.assign(stats, { startedAt: 1e9 }), (stats) => stats.startedAt],
   timesEjected: [(stats) => Object.assign(stats, { timesEjected: 3 }), (stats) => stats.timesEjected],
   unhealthy: [(stats) => Object.assign(stats, { isUnhealthy: true }), (stats) => stats.isUnhealthy],
   failures: [(stats) => stats.failed(), (stats) => stats.failures],

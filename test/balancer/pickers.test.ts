@@ -78,6 +78,25 @@ describe.each(BALANCES)('balance %s', (balance) => {
     expect(shareAfter(24_000)).toBeCloseTo(0.1, 1.5);
     expect(shareAfter(120_000)).toBeCloseTo(0.2, 1.5);
   });
+
+  it('has one that was ejected and is back do likewise', () => {
+    const world = new BalancerWorld(endpoints(5), { balance, slowStart: 60_000 });
+    for (let times = 0; times < 5; times += 1) world.fail('e0');
+    world.now += 30_000;
+    const probe = world.pick();
+    expect(probe?.endpoint.id).toBe('e0');
+    probe?.connected(1, world.now);
+    probe?.answered(1, world.now);
+    probe?.ended('served', world.now);
+    const shareAfter = (ms: number): number => {
+      world.now += ms;
+      return (world.shares(4000).get('e0') ?? 0) / 4000;
+    };
+    const tenth = shareAfter(6000);
+    expect(tenth).toBeGreaterThan(0);
+    expect(tenth).toBeLessThan(0.08);
+    expect(shareAfter(120_000)).toBeGreaterThan(0.15);
+  });
 });
 
 describe('ewma', () => {

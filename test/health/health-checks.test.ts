@@ -63,9 +63,11 @@ function start() {
 describe('health checks', () => {
   it('take an endpoint out after fall failures, let it back in after rise, and say so once', async () => {
     const server = await startHttp();
-    const { told, slots, put, isUnhealthy, until } = start();
+    const { clock, told, slots, put, isUnhealthy, until } = start();
     put([server.endpoint]);
     await until(1);
+    const stats = slots.stats.slot(0);
+    expect(stats.startedAt).toBe(0);
     server.status = 503;
     const version = slots.stats.version;
     await until(2);
@@ -79,6 +81,8 @@ describe('health checks', () => {
     expect(isUnhealthy(server.endpoint)).toBe(true);
     await until(1);
     expect(isUnhealthy(server.endpoint)).toBe(false);
+    // From then on it starts slowly, where the service says so.
+    expect(stats.startedAt).toBe(clock.now());
     expect(told).toEqual(['unhealthy: GET /health answered 503 (3)', 'healthy: GET /health answered 200 (2)']);
   });
 
