@@ -35,7 +35,7 @@ export const resilienceSettings = {
     .union([z.literal('off').transform(() => 0), size(1, 1024 ** 2)])
     .prefault(DEFAULTS.replay)
     .describe(
-      'For protocols in which a request may arrive twice: where an endpoint resets the connection before it has begun to answer, what the client has sent so far, up to so much, is sent to another endpoint. off: only where nothing has been sent.',
+      'For protocols in which a request may arrive twice: where an endpoint resets or ends the connection before it has begun to answer, what the client has sent so far, up to so much, is sent to another endpoint. off: only where nothing has been sent.',
     ),
   retryMinRate: count
     .default(DEFAULTS.retryMinRate)

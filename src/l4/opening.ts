@@ -30,6 +30,8 @@ export async function open(opening: Opening): Promise<Opened> {
   for (let sent = 0; ; ) {
     const next = await happens(opening, atLeast);
     if (next.kind === 'broke') return next;
+    // Who waits for an answer has got none. Who has ended itself may have wanted none (HAProxy's retry-on empty-response has no such doubt).
+    if (next.kind === 'ended' && sent > 0 && atLeast !== NO_MORE) return { kind: 'broke', error: unanswered() };
     if (next.kind !== 'asked' || next.bytes.length > replayBytes) {
       // What has been sent is not relayed once more.
       client.consume(sent);
@@ -50,15 +52,16 @@ export async function open(opening: Opening): Promise<Opened> {
 /** Of a client that has ended only the endpoint is waited for. */
 const NO_MORE = 0;
 
-type Happened = { readonly kind: 'asked'; readonly bytes: Uint8Array } | { readonly kind: 'settled' } | Broke;
+type Happened = { readonly kind: 'asked'; readonly bytes: Uint8Array } | { readonly kind: 'ended' | 'settled' } | Broke;
 type Broke = Extract<Opened, { readonly kind: 'broke' }>;
 
 const SETTLED: Happened = { kind: 'settled' };
+const ENDED: Happened = { kind: 'ended' };
 
 /** Whichever comes first: so many bytes of the client, or its end; a byte of the endpoint, or its end; or either breaks. */
 async function happens({ client, upstream, step }: Opening, atLeast: number): Promise<Happened> {
   const signal = step();
-  const answered = upstream.peek(1, signal).then((): Happened => SETTLED, broken);
+  const answered = upstream.peek(1, signal).then(({ length }): Happened => (length === 0 ? ENDED : SETTLED), broken);
   if (atLeast === NO_MORE) return answered;
   const asked = client.peek(atLeast, signal).then(
     (bytes): Happened => ({ kind: 'asked', bytes }),
@@ -76,4 +79,8 @@ async function happens({ client, upstream, step }: Opening, atLeast: number): Pr
 function broken(error: unknown): Happened {
   if (!(error instanceof MeshproxyError)) throw error;
   return error.code === 'aborted' ? SETTLED : { kind: 'broke', error };
+}
+
+function unanswered(): MeshproxyError {
+  return new MeshproxyError('disconnected', 'it ended the connection, and had sent nothing');
 }

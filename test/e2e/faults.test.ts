@@ -95,7 +95,7 @@ describe.each(ENGINES)('on %s, of ten endpoints under steady load', (engine) => 
     expect(others.map((asked) => ({ ...asked, line: lines.get(asked.client) }))).toEqual([]);
   });
 
-  it('nobody is lost to one that is killed and one that resets where requests may be sent twice, unless it ended in order', async () => {
+  it('nobody is lost to one that is killed and one that resets where requests may be sent twice', async () => {
     const killed = await ChildUpstream.start('killed', DELAY_MS);
     const answers = { kind: 'answers', delayMs: DELAY_MS } as const;
     const locals = await Promise.all(['resetting', 's1', 's2', 's3'].map((name) => LocalUpstream.start(name, answers)));
@@ -108,9 +108,7 @@ describe.each(ENGINES)('on %s, of ten endpoints under steady load', (engine) => 
     await killed.kill();
     await further(load, WINDOW);
     const lost = (await load.stop()).filter(({ problem }) => problem !== undefined);
-    // The system ends the connections of a killed process in order where it had read all: that may be meant.
-    expect(lost.filter(({ problem }) => problem !== 'closed without an answer')).toEqual([]);
-    expect(lost.length).toBeLessThanOrEqual(CLIENTS);
+    expect(lost).toEqual([]);
     expect(load.asked.slice(0, WINDOW / 4).some(({ answeredBy }) => answeredBy === 'killed')).toBe(true);
     expect(load.shareOf('killed', WINDOW / 2)).toBe(0);
   });

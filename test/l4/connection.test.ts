@@ -242,6 +242,28 @@ describe('the life of a connection', () => {
       expect(await plane.record()).toMatchObject({ ending: 'completed', bytesReceived: 9, bytesSent: 9 });
     });
 
+    it('goes to another one, too, where it ends in order and has not answered; unless the client has ended before', async () => {
+      const closes = (socket: net.Socket): void => void socket.once('data', () => socket.end());
+      const { bad, good, plane } = await both(closes, { service: { replay: '64KiB' } });
+      const asking = await client(plane);
+      asking.write('asked');
+      expect((await readExactly(asking, 5)).toString()).toBe('asked');
+      asking.end();
+      const answered = await plane.record();
+      expect(answered).toMatchObject({ ending: 'completed', bytesReceived: 5, bytesSent: 5 });
+      expect(answered.attempts.map(({ error }) => error)).toEqual([
+        expect.stringContaining('broke off before it had answered: it ended the connection, and had sent nothing'),
+        undefined,
+      ]);
+      expect([bad.sockets.length, good.sockets.length]).toEqual([1, 1]);
+      const sending = await client(plane);
+      sending.end('no answer wanted');
+      await readAll(sending);
+      const sent = await plane.record();
+      expect(sent).toMatchObject({ ending: 'completed', bytesReceived: 16 });
+      expect(sent.attempts).toHaveLength(1);
+    });
+
     it('replays no more than it may', async () => {
       const { good, plane } = await both((socket) => void socket.once('data', () => FAIL(socket)), {
         service: { replay: 4 },

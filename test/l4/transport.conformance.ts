@@ -312,6 +312,27 @@ export function describeTransport(transport: Transport): void {
         });
       });
 
+      it.each(['', 'answer'])(
+        'hands on what a server said that was done, both ways, before the relay began: %j',
+        async (said) => {
+          const upstream = await server();
+          const { connection: near, client } = await accepted();
+          client.end();
+          expect(await near.peek(1, never)).toHaveLength(0);
+          const far = await transport.dial(upstream.address, OPTIONS, never);
+          const behind = await upstream.accept();
+          far.end();
+          behind.end(said);
+          await far.peek(said.length + 1, never);
+          await readAll(behind);
+          // What closes a socket by itself has done so by then.
+          for (let turns = 0; turns < 10; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+          const end = near.relay(far, { onFirstByte() {}, onPeerFirstByte() {}, onHalfClose() {} });
+          expect(await readAll(client)).toEqual({ bytes: Buffer.from(said), end: 'end' });
+          expect(await end).toEqual({ kind: 'completed' });
+        },
+      );
+
       it('ends at once where a side had broken before the relay began', async () => {
         const upstream = await server();
         const { connection: near, client } = await accepted();

@@ -45,7 +45,8 @@ export class Relay {
   #carry(from: StreamConnection, to: StreamConnection, onFirst: () => void): void {
     const source = from.socket;
     const sink = to.socket;
-    if (source.destroyed || sink.destroyed || this.#end !== undefined) return;
+    if (sink.destroyed || this.#end !== undefined) return;
+    if (source.destroyed) return void this.#handOnLast(from, sink, onFirst);
     let tellFirst: (() => void) | undefined = onFirst;
     let isFull = false;
     const goOn = () => {
@@ -73,6 +74,16 @@ export class Relay {
     if (from.held.length > 0) forward(from.held);
     from.consume(from.held.length);
     if (from.ended) this.#passOnEnd(sink);
+  }
+
+  /** It was done, both ways, before the relay began, and Node had closed it: what it said is still to be handed on. */
+  #handOnLast({ held, ended, failure }: StreamConnection, sink: Socket, onFirst: () => void): void {
+    if (!ended || failure !== undefined) return;
+    if (held.length > 0) {
+      onFirst();
+      sink.write(held);
+    }
+    this.#passOnEnd(sink);
   }
 
   #keepPace(from: StreamConnection, restMs: number, goOn: () => void): void {
