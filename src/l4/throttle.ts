@@ -52,9 +52,18 @@ export type Throttles = Readonly<Record<Direction, Throttle>>;
 export function throttle(live: LiveConnection, upstream: Connection): void {
   const { rates, downstream } = live;
   if (rates?.limitsBandwidth !== true) return;
-  const source = live.source ?? sourceOf(downstream.remote);
+  live.throttles ??= throttlesOf(live, rates);
+  const { received, sent } = live.throttles;
+  downstream.pace = received;
+  upstream.pace = sent;
+  // What was read of the endpoint before the relay: another endpoint's share starts with nothing.
+  if (upstream.bytesRead > 0) sent.took(upstream.bytesRead);
+}
+
+function throttlesOf(live: LiveConnection, rates: Rates): Throttles {
+  const source = live.source ?? sourceOf(live.downstream.remote);
   const both = { received: new Throttle(rates, source, 'received'), sent: new Throttle(rates, source, 'sent') };
-  downstream.pace = both.received;
-  upstream.pace = both.sent;
-  live.throttles = both;
+  // What was read of the client by then counts as well: what comes next waits the longer.
+  if (live.bytesReceived > 0) both.received.took(live.bytesReceived);
+  return both;
 }

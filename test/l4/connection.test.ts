@@ -306,6 +306,21 @@ describe('the life of a connection', () => {
     });
   });
 
+  it('pays for what was read before its endpoint was certain, where there is a bandwidth limit', async () => {
+    const upstream = await server((socket) => void socket.once('data', () => socket.write('answer')));
+    const listener = { maxBandwidth: '64KiB/s' };
+    const plane = await start([upstream.address, upstream.address], { listener, service: { replay: '64KiB' } });
+    const socket = await client(plane);
+    socket.write(Buffer.alloc(48 * 1024));
+    expect((await readExactly(socket, 6)).toString()).toBe('answer');
+    await plane.until(() => [...plane.live].some(({ throttles }) => throttles !== undefined));
+    const [live] = plane.live;
+    // It read 48 KiB at once of the 64 that it may in a second.
+    expect(live?.throttles?.received.isHeld(plane.clock.now() + 500)).toBe(true);
+    expect(live?.throttles?.received.isHeld(plane.clock.now() + 750)).toBe(false);
+    socket.resetAndDestroy();
+  });
+
   describe('of a service with as many connections as it may have', () => {
     const FULL = { maxConnections: 1, queueTarget: 'off' } as const;
 
