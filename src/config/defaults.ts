@@ -69,6 +69,8 @@ export const DEFAULTS = {
   keepalive: '60s',
   /** A load balancer sends the header at once; this is for one lost packet and its retransmission, twice over. */
   proxyProtocolTimeout: '5s',
+  /** A client that speaks first does so at once; one that waits for the server to speak loses so much, and no more. */
+  detectTimeout: '250ms',
   /** A handshake is two round trips and a signature; this is for a client on a bad line, with packets lost. */
   tlsHandshakeTimeout: '10s',
   /** Longer than an authority takes to restart; whoever runs the proxy starts it again after that. */

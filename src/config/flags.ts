@@ -59,6 +59,7 @@ export const FLAGS = {
     group: 'Clients',
     path: ['defaults', 'listener', 'proxyProtocolTimeout'],
   },
+  '--detect-timeout': { value: 'duration', group: 'Clients', path: ['defaults', 'listener', 'detectTimeout'] },
   '--max-connections-per-listener': {
     value: 'number',
     group: 'Clients',

@@ -32,6 +32,11 @@ export const listenerSettings = {
   maxBandwidthPerSource: bandwidth
     .optional()
     .describe('The same for the connections of each client. Default: no limit.'),
+  detectTimeout: duration({ min: 1 })
+    .prefault(DEFAULTS.detectTimeout)
+    .describe(
+      'How long to wait for what a client says first, where that decides on its endpoint (hashKey sni, for TLS that is passed through). After that it goes on without.',
+    ),
   tlsAccept: z
     .enum(['off', 'mutual', 'terminate'])
     .default('off')

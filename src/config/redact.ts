@@ -60,6 +60,7 @@ function redactListener({ clientIdentities, ...listener }: ListenerConfig): List
     ...(maxBandwidthPerSource !== undefined && { maxBandwidthPerSource: formatBandwidth(maxBandwidthPerSource) }),
     address: formatAddress(listener.address),
     proxyProtocolTimeout: formatDuration(listener.proxyProtocolTimeout),
+    detectTimeout: formatDuration(listener.detectTimeout),
     tlsHandshakeTimeout: formatDuration(listener.tlsHandshakeTimeout),
     ...(clientIdentities && { clientIdentities: [...clientIdentities] }),
   };

@@ -11,9 +11,11 @@ import type { ListenerConfig } from '../config/schema.js';
 import { describeError } from '../core/errors.js';
 import type { Ending } from '../telemetry/record.js';
 import { type Connected, enter } from './connect.js';
+import { detectServerName } from './detect.js';
 import { identify, secureClient } from './identify.js';
 import type { LiveConnection } from './live.js';
 import type { Service } from './service.js';
+import { type ProxyHeader, TLV } from './sniff/proxy-format.js';
 import { Stop, type Surroundings } from './surroundings.js';
 import { throttle } from './throttle.js';
 import type { RelayEnd } from './transport.js';
@@ -26,6 +28,7 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
     // Not awaited where there is nothing to wait for: that would be a turn of promises for every connection.
     const header = listener.acceptProxyProtocol ? await identify(live, listener, around) : undefined;
     if (listener.tlsAccept !== 'off') await secureClient(live, listener, around);
+    else if (service.goesByServerName && !isNamed(header)) await detectServerName(live, listener, around);
     live.service = service.name;
     const tries = await enter(live, service, header, around);
     for (;;) {
@@ -49,6 +52,11 @@ export async function serve(live: LiveConnection, listener: ListenerConfig, serv
     around.bug(error);
     account(live, around, 'internal-error', describeError(error));
   }
+}
+
+/** A proxy in front of this one that has ended the client's TLS says by which name it was asked for. */
+function isNamed(header: ProxyHeader | undefined): boolean {
+  return header?.tlvs.some(({ type }) => type === TLV.authority) === true;
 }
 
 function endingOf(end: Exclude<RelayEnd, { kind: 'spared' }>, live: LiveConnection): Ending {

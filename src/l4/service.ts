@@ -1,6 +1,6 @@
 /** A logical service as connections see it: its settings, and its endpoints as a picker that is replaced as a whole. */
 import { createPicker } from '../balancer/create-picker.js';
-import { createStrategy } from '../balancer/create-strategy.js';
+import { createStrategy, isHashing } from '../balancer/create-strategy.js';
 import { Ejector } from '../balancer/ejection.js';
 import type { TableData } from '../balancer/hash-tables.js';
 import { type Instance, PlacedInstance, weightOf } from '../balancer/instance.js';
@@ -78,6 +78,11 @@ export class Service {
 
   get retryBudget(): RetryBudget {
     return this.#stats.retryBudget;
+  }
+
+  /** Whether the name that a client asks for by TLS decides on the endpoint. */
+  get goesByServerName(): boolean {
+    return isHashing(this.#settings.balance) && this.#settings.hashKey.kind === 'sni';
   }
 
   /** Of the endpoints as they are known now. Immutable: who holds it keeps it. */

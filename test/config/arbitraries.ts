@@ -29,6 +29,7 @@ function some<T extends object>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) {
 const listenerSettings = {
   acceptProxyProtocol: fc.boolean(),
   proxyProtocolTimeout: durationText(1),
+  detectTimeout: durationText(1),
   maxConnections: count,
   maxConnectionRate: fc.constantFrom('100/s', '1/m', '999999999/h'),
   maxConnectionRatePerSource: fc.constantFrom('1/s', '10 / m'),

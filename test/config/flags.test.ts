@@ -40,6 +40,7 @@ describe('flags', () => {
     ['--admin', 'off', { admin: 'off' }],
     ['--accept-proxy-protocol', true, { listeners: { default: { acceptProxyProtocol: true } } }],
     ['--proxy-protocol-timeout', '1s', { listeners: { default: { proxyProtocolTimeout: 1000 } } }],
+    ['--detect-timeout', '1s', { listeners: { default: { detectTimeout: 1000 } } }],
     ['--max-connections-per-listener', '7', { listeners: { default: { maxConnections: 7 } } }],
     ['--send-proxy-protocol', 'v2', { services: { default: { sendProxyProtocol: 'v2' } } }],
     ['--connect-timeout', '1s', { services: { default: { connectTimeout: 1000 } } }],

@@ -37,6 +37,7 @@ describe('parseConfig', () => {
           service: 'web',
           acceptProxyProtocol: false,
           proxyProtocolTimeout: 5000,
+          detectTimeout: 250,
           tlsAccept: 'off',
           tlsHandshakeTimeout: 10_000,
         },

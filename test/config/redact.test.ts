@@ -28,6 +28,7 @@ describe('a configuration written back', () => {
           service: 'web',
           acceptProxyProtocol: false,
           proxyProtocolTimeout: '5s',
+          detectTimeout: '250ms',
           tlsAccept: 'off',
           tlsHandshakeTimeout: '10s',
         },

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import type { ConnectionsView } from '../../src/admin/views.js';
 import type { IpAddress } from '../../src/core/address.js';
 import { nativeSupport } from '../../src/l4/native/support.js';
 import { encodeProxyHeader } from '../../src/l4/proxy-header.js';
@@ -121,6 +122,48 @@ describe.each(ENGINES)('on %s, --balance', (engine) => {
         .poll(() => program.accessLines.map(({ why }) => why))
         .toContain('maglev, source-ip 127.0.0.1 (it has no sni)');
       expect(program.accessLines[0]?.why).toBe('maglev, sni a.example.org');
+    });
+
+    it('maglev goes by that name also where TLS is passed through, and by the address of who names nobody', async () => {
+      const certificate = { key: authority.read('web.key'), cert: authority.read('web.crt') };
+      const endpoints = await Promise.all(
+        ['e0', 'e1', 'e2', 'e3'].map(async (name) => {
+          const server = tls.createServer(certificate, (socket) => void socket.end(name)).listen(0, '127.0.0.1');
+          server.on('tlsClientError', () => {});
+          onTestFinished(() => void server.close());
+          await once(server, 'listening');
+          return { kind: 'ip', host: '127.0.0.1', port: (server.address() as net.AddressInfo).port } as const;
+        }),
+      );
+      const program = Program.inFrontOf(endpoints, [
+        ...['--engine', engine, ...workers, '--balance', 'maglev', '--hash-key', 'sni', '--detect-timeout', '100ms'],
+      ]);
+      const { host, port } = await loopback(program);
+      const owners = new Set<string>();
+      for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) {
+        const servername = `${name}.example.org`;
+        const answers = Array.from({ length: 3 }, async () => {
+          const socket = tls.connect({ host, port, ca: authority.read('bundle.pem'), servername });
+          onTestFinished(() => void socket.destroy());
+          return (await readAll(socket)).bytes.toString();
+        });
+        const [owner, ...others] = new Set(await Promise.all(answers));
+        expect(others).toEqual([]);
+        owners.add(owner ?? '');
+      }
+      expect(owners.size).toBeGreaterThan(1);
+      const plain = net.connect({ host, port });
+      plain.write('GET / HTTP/1.0\r\n\r\n');
+      await readAll(plain);
+      const silent = net.connect({ host, port });
+      onTestFinished(() => void silent.destroy());
+      const byAddress = 'maglev, source-ip 127.0.0.1 (it has no sni)';
+      await expect
+        .poll(async () => (await program.json<ConnectionsView>('/connections')).connections[0]?.attempts[0]?.why)
+        .toBe(byAddress);
+      const whys = program.accessLines.map(({ why }) => why);
+      expect(whys.filter((why) => /^maglev, sni [a-h]\.example\.org$/.test(why ?? ''))).toHaveLength(24);
+      expect(whys.at(-1)).toBe(byAddress);
     });
   });
 });

@@ -19,6 +19,8 @@ export type SniffResult<T> =
       readonly kind: 'need-more';
       /** Bytes in all, counted from the first, before it is worth asking again. */
       readonly atLeast: number;
+      /** Where to go on, to be handed back to a parser that takes it: nothing before that is read again. */
+      readonly from?: number;
     };
 
 export function match<T>(value: T, length: number): SniffResult<T> {
@@ -29,8 +31,8 @@ export function noMatch(reason: string): SniffResult<never> {
   return { kind: 'no-match', reason };
 }
 
-export function needMore(atLeast: number): SniffResult<never> {
-  return { kind: 'need-more', atLeast };
+export function needMore(atLeast: number, from = 0): SniffResult<never> {
+  return { kind: 'need-more', atLeast, ...(from > 0 && { from }) };
 }
 
 /** Enough to recognise a protocol by, and not much of what may be a secret. */
