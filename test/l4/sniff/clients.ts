@@ -1,7 +1,16 @@
 /** The first bytes of real clients, as a server gets them. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
+
+/** Why a test with this client is left out, where it is not here. */
+export function missing(client: string): string | undefined {
+  const [command = ''] = client.split(/[ ,]/);
+  const isHere = !COMMANDS.has(command) || spawnSync(command, ['--version']).error === undefined;
+  return isHere ? undefined : `${command} is not on PATH`;
+}
+
+const COMMANDS: ReadonlySet<string> = new Set(['openssl', 'curl']);
 
 /** What a client sends before it is answered. @param dial makes it connect, and takes back what ends it */
 export async function firstBytesOf(dial: (port: number) => () => void, isAll: (bytes: Buffer) => boolean) {
