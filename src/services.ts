@@ -8,10 +8,12 @@ import { FollowedService, type PreparedSources } from './discovery/followed-serv
 import type { DiscoveredEndpoint } from './discovery/source.js';
 import { HealthChecks, type LastCheck } from './health/health-checks.js';
 import { type OffStanding, Standings } from './health/standings.js';
+import { useOf } from './l4/circuit-breaker.js';
+import { boundsOf } from './l4/service.js';
 import type { Identity } from './pki/identity-files.js';
 import { EJECTED_FOR, tellHealth, tellStanding, tellUpstream } from './service-log.js';
 import type { Log } from './telemetry/logger.js';
-import type { EndpointStanding, EndpointStatus, ServiceStatus } from './telemetry/status.js';
+import type { BreakerStatus, EndpointStanding, EndpointStatus, ServiceStatus } from './telemetry/status.js';
 import type { Plane, ServiceSetup } from './workers/plane.js';
 
 export interface PreparedServices {
@@ -87,15 +89,28 @@ export class Services {
     return [...this.#followed].map(([name, { endpoints, upstreams }]) => {
       const checks = this.#checks.counts(name);
       const ejections = this.#standings.ejections(name);
+      const breaker = this.#breakerOf(name);
       return {
         name,
         endpoints: endpoints.map((endpoint) => this.#statusOf(name, endpoint)),
         upstreams,
         ...(this.#standings.panics(name) && { panic: true }),
         ...(ejections && { ejections }),
+        ...(breaker && { breaker }),
         ...(checks && { checks }),
       };
     });
+  }
+
+  #breakerOf(service: string): BreakerStatus | undefined {
+    const placed = this.#plane.placed(service);
+    const settings = this.#settings[service];
+    if (placed === undefined || settings === undefined) return undefined;
+    const { retryBudget: percent, retryMinRate: minPerSecond } = settings;
+    const use = useOf(placed.breaker, boundsOf(settings));
+    if (percent === 'off') return use;
+    const budget = { share: percent / 100, minPerSecond };
+    return { ...use, retryBudget: placed.stats.retryBudget.use(budget, this.#clock.now()) };
   }
 
   #statusOf(service: string, endpoint: DiscoveredEndpoint): EndpointStatus {

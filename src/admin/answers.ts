@@ -58,10 +58,11 @@ export function latencyAnswer(totals: Totals, service: string | undefined): Late
 }
 
 export function servicesAnswer(totals: Totals, status: ProxyStatus): ServicesView {
-  const services = status.services.map(({ name, endpoints, upstreams, panic, ejections, checks }) => ({
+  const services = status.services.map(({ name, endpoints, upstreams, panic, ejections, breaker, checks }) => ({
     name,
     panic,
     ejections: ejections && { ...ejections },
+    breaker: breaker && { ...breaker },
     checks: checks && { ...checks },
     upstreams: upstreams.map((upstream) => ({ ...upstream })),
     endpoints: endpoints.map((endpoint) => {

@@ -171,20 +171,33 @@ function share(part, whole) {
 
 function drawServices({ services }) {
   if (services.length === 0) return byId('services').replaceChildren(empty('None is configured.'));
-  const rows = services.flatMap(({ name, endpoints, upstreams, panic }) => {
+  const rows = services.flatMap(({ name, endpoints, upstreams, panic, breaker }) => {
     const most = Math.max(0, ...endpoints.map((one) => one.active));
     const size = endpoints.length === 1 ? '1 endpoint' : number(endpoints.length) + ' endpoints';
     const words = panic ? size + ', too few of which can take connections: all get some' : size;
     const failing = upstreams.filter((one) => (one.error ?? one.empty) !== undefined).map((one) =>
       h('tr', {}, h('td', { colspan: 4 }, one.upstream, h('small', { class: 'bad' }, one.error ?? 'no endpoints: ' + one.empty))));
     return [
-      h('tr', { class: 'group' }, h('td', { colspan: 4 }, name, h('span', {}, words))),
+      h('tr', { class: 'group' }, h('td', { colspan: 4 }, name, h('span', {}, words), places(breaker))),
       ...failing,
       ...endpoints.map((one) => endpointRow(one, most)),
     ];
   });
   byId('services').replaceChildren(
     table([['endpoint'], ['open', 'number'], ['connected', 'number'], ['failed', 'number']], rows));
+}
+
+function places(breaker) {
+  if (breaker === undefined) return undefined;
+  const { connections, waiting, retrying, maxConnections, maxWaiting, maxRetrying, open } = breaker;
+  const of = (count, most, what) => number(count) + (most === undefined ? ' ' : ' of ' + number(most) + ' ') + what;
+  const words = [
+    maxConnections === undefined ? undefined : of(connections, maxConnections, 'places taken'),
+    waiting === 0 ? undefined : of(waiting, maxWaiting, 'waiting'),
+    retrying === 0 ? undefined : of(retrying, maxRetrying, 'being tried again'),
+    open ? 'any more are refused' : undefined,
+  ].filter((word) => word !== undefined);
+  return words.length === 0 ? undefined : h('small', open ? { class: 'bad' } : {}, words.join(' · '));
 }
 
 function traits({ weight, zone, priority, metadata }) {

@@ -130,6 +130,21 @@ export const servicesView = z.object({
       panic: z.boolean().optional(),
       /** Since the start, by reason. */
       ejections: z.record(z.string(), count).optional(),
+      /** What it has of that which its circuit breaker bounds; a bound is absent where there is none. */
+      breaker: z
+        .object({
+          connections: count,
+          maxConnections: count.optional(),
+          waiting: count,
+          maxWaiting: count.optional(),
+          retrying: count,
+          maxRetrying: count.optional(),
+          /** For the next connection one is refused at once: itself, or one that gives way to it. */
+          open: z.boolean(),
+          /** Of the last ten seconds; absent where there is no budget. */
+          retryBudget: z.object({ spent: count, allowed: z.number() }).optional(),
+        })
+        .optional(),
       /** Health checks, where any are asked for. */
       checks: z.object({ passed: count, failed: count, durationMs: ms }).optional(),
     }),

@@ -37,9 +37,15 @@ export class RetryBudget {
     // Counted before it is looked at: two threads that compete for the last one are not both let in.
     Atomics.add(this.#cells, mine, 1);
     const { connections, retries } = this.#sums(now);
-    if (retries <= Math.max(share * connections, (minPerSecond * (PARTS * PART_MS)) / 1000)) return true;
+    if (retries <= allowed(share * connections, minPerSecond)) return true;
     Atomics.sub(this.#cells, mine, 1);
     return false;
+  }
+
+  /** Retries of the last ten seconds, and how many of them there may be. */
+  use({ share, minPerSecond }: RetryBudgetSettings, now: number): { readonly spent: number; readonly allowed: number } {
+    const { connections, retries } = this.#sums(now);
+    return { spent: retries, allowed: allowed(share * connections, minPerSecond) };
   }
 
   #sums(now: number): { connections: number; retries: number } {
@@ -67,6 +73,10 @@ export class RetryBudget {
     }
     return at;
   }
+}
+
+function allowed(shared: number, minPerSecond: number): number {
+  return Math.max(shared, (minPerSecond * (PARTS * PART_MS)) / 1000);
 }
 
 /** From 1, so that no second is that of a part that was never used; 31 bits of seconds are 68 years. */

@@ -6,7 +6,7 @@
 import type { CancelSignal } from '../core/cancel.js';
 import type { Clock } from '../core/clock.js';
 import { PendingQueue, type QueueBounds, type Waited } from './pending-queue.js';
-import { clearCell, sharedCells, Tally } from './tally.js';
+import { clearCell, sharedCells, Tally, totalOf } from './tally.js';
 
 type SharedCells = Int32Array<SharedArrayBuffer>;
 
@@ -37,6 +37,40 @@ export interface BreakerBounds {
   /** Connections that are being tried again at a time; `undefined` for no bound. */
   readonly maxRetries: number | undefined;
   readonly queue: QueueBounds;
+}
+
+/** What all threads have counted, beside its bounds; a bound is absent where there is none. */
+export interface BreakerUse {
+  readonly connections: number;
+  readonly maxConnections?: number;
+  readonly waiting: number;
+  /** 0 where nobody may wait; absent where nobody has to. */
+  readonly maxWaiting?: number;
+  /** Connections that are being tried again. */
+  readonly retrying: number;
+  readonly maxRetrying?: number;
+  /** For the next connection one is refused at once: itself, or one that gives way to it. */
+  readonly open: boolean;
+}
+
+/** As it is at this moment. Each count is exact; one may be older than another by as long as it takes to read them. */
+export function useOf(
+  cells: BreakerCells,
+  { maxConnections, maxPending, maxRetries, queue }: BreakerBounds,
+): BreakerUse {
+  const connections = totalOf(cells.connections);
+  const waiting = totalOf(cells.waiting);
+  const maxWaiting = queue.timeoutMs === 0 ? 0 : maxPending;
+  const bound = maxConnections !== undefined;
+  return {
+    connections,
+    ...(bound && { maxConnections, maxWaiting }),
+    waiting,
+    retrying: totalOf(cells.retries),
+    ...(maxRetries !== undefined && { maxRetrying: maxRetries }),
+    // Who comes while others wait has to wait behind them, as `tryEnter` has it.
+    open: bound && (connections >= maxConnections || waiting > 0) && waiting >= maxWaiting,
+  };
 }
 
 /** One thread's view. */

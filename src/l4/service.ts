@@ -151,6 +151,12 @@ export class Service {
   }
 }
 
-function boundsOf({ maxConnections, maxPending, maxRetries, queueTimeout, queueTarget }: ServiceConfig): BreakerBounds {
+export function boundsOf({
+  maxConnections,
+  maxPending,
+  maxRetries,
+  queueTimeout,
+  queueTarget,
+}: ServiceConfig): BreakerBounds {
   return { maxConnections, maxPending, maxRetries, queue: { timeoutMs: queueTimeout, targetMs: queueTarget } };
 }

@@ -23,9 +23,7 @@ export class Tally {
 
   /** Over all threads. */
   get total(): number {
-    let sum = 0;
-    for (let at = 0; at < this.#cells.length; at += CELL_WORDS) sum += Atomics.load(this.#cells, at);
-    return sum;
+    return totalOf(this.#cells);
   }
 
   /**
@@ -42,6 +40,13 @@ export class Tally {
   leave(): void {
     Atomics.sub(this.#cells, this.#mine, 1);
   }
+}
+
+/** What all threads have counted. */
+export function totalOf(cells: Int32Array<SharedArrayBuffer>): number {
+  let sum = 0;
+  for (let at = 0; at < cells.length; at += CELL_WORDS) sum += Atomics.load(cells, at);
+  return sum;
 }
 
 /** What a thread has counted. */

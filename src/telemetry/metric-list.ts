@@ -1,4 +1,5 @@
 /** Every metric that is exported: its name, which stays as it is, what it means, and where its value is read. `docs/metrics.md` is made of this. */
+import { breakerMetrics } from './breaker-metrics.js';
 import type { RouteCounters } from './counters.js';
 import { endpointMetrics } from './endpoint-metrics.js';
 import { identityMetrics } from './identity-metrics.js';
@@ -300,6 +301,7 @@ export const METRICS: readonly MetricSpec[] = [
   ...engine,
   ...configuration,
   ...endpointMetrics,
+  ...breakerMetrics,
   ...identityMetrics,
   ...processMetrics,
 ];

@@ -44,6 +44,23 @@ export interface CheckStatus {
   readonly durationMs: number;
 }
 
+/** What a service has of that which its circuit breaker bounds, over all threads; a bound is absent where there is none. */
+export interface BreakerStatus {
+  /** Open or being opened. */
+  readonly connections: number;
+  readonly maxConnections?: number;
+  readonly waiting: number;
+  /** 0 where nobody may wait; absent where nobody has to. */
+  readonly maxWaiting?: number;
+  /** Connections that are being tried at another endpoint. */
+  readonly retrying: number;
+  readonly maxRetrying?: number;
+  /** For the next connection one is refused at once: itself, or one that gives way to it. */
+  readonly open: boolean;
+  /** Retries of the last ten seconds, and how many there may be; absent where there is no budget. */
+  readonly retryBudget?: { readonly spent: number; readonly allowed: number };
+}
+
 /** Health checks of a service. */
 export interface ChecksStatus {
   readonly passed: number;
@@ -73,6 +90,8 @@ export interface ServiceStatus {
   readonly panic?: true;
   /** Since the start, by reason. */
   readonly ejections?: Readonly<Record<string, number>>;
+  /** Absent while the data plane has not been told of the service. */
+  readonly breaker?: BreakerStatus;
   /** Absent where none are asked for. */
   readonly checks?: ChecksStatus;
 }

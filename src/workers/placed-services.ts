@@ -68,7 +68,7 @@ export class PlacedServices {
 
   of(name: string): PlacedOnMain | undefined {
     const service = this.#services.get(name);
-    return service && { endpoints: service.slots.placed, stats: service.slots.stats };
+    return service && { endpoints: service.slots.placed, stats: service.slots.stats, breaker: service.breaker };
   }
 
   /** A thread has died, and its connections with it. */

@@ -6,6 +6,7 @@ import type { Endpoint } from '../balancer/picker.js';
 import type { ServiceStats } from '../balancer/service-stats.js';
 import type { PlacedEndpoint } from '../balancer/slots.js';
 import type { ListenerConfig, ServiceConfig } from '../config/schema.js';
+import type { BreakerCells } from '../l4/circuit-breaker.js';
 import type { DataPlaneLimits, ListenerState } from '../l4/data-plane.js';
 import type { Identity } from '../pki/identity-files.js';
 import type { AccessLog } from '../telemetry/access-log.js';
@@ -29,6 +30,7 @@ export interface ServiceSetup {
 export interface PlacedOnMain {
   readonly endpoints: readonly PlacedEndpoint[];
   readonly stats: ServiceStats;
+  readonly breaker: BreakerCells;
 }
 
 /** All that a data plane is told of a configuration. Each listener's service is among `services`. */

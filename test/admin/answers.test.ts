@@ -98,6 +98,7 @@ test('endpoints are shown with what became of attempts to reach them', async () 
     services: [
       {
         ejections: { connect: 2, latency: 0 },
+        breaker: proxy.status.services[0]?.breaker,
         checks: { passed: 10, failed: 1, durationMs: 20 },
         name: 'web',
         endpoints: [

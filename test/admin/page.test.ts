@@ -134,6 +134,23 @@ test('an endpoint that takes no connections is shown with the reason, and one th
   expect(text).toMatch(/GET \/health answered 200 .* ago/);
 });
 
+test("a service's places are shown, and that it refuses whoever comes next", async () => {
+  const proxy = new FakeProxy();
+  const breaker = { connections: 10, maxConnections: 10, waiting: 2, maxWaiting: 2, retrying: 0, open: true };
+  const unbound = { connections: 4, waiting: 0, retrying: 3, open: false };
+  proxy.status = statusOf({
+    services: [
+      { name: 'bound', endpoints: [], upstreams: [], breaker },
+      { name: 'unbound', endpoints: [], upstreams: [], breaker: unbound },
+    ],
+  });
+  const page = show(proxy);
+  await drawn(page);
+  const text = page.at('services').textContent;
+  expect(text).toContain('10 of 10 places taken · 2 of 2 waiting · any more are refused');
+  expect(text).toContain('unbound 0 endpoints 3 being tried again');
+});
+
 test('names from outside are text and nothing else', async () => {
   const proxy = new FakeProxy();
   proxy.status = statusOf({

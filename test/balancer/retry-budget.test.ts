@@ -26,6 +26,16 @@ describe('the retry budget', () => {
     expect(retries).toBe(30);
   });
 
+  it('tells what was spent of the last ten seconds and what may be', () => {
+    const one = budget();
+    const settings = { share: 0.5, minPerSecond: 1 };
+    expect(one.use(settings, 1_000)).toEqual({ spent: 0, allowed: 10 });
+    for (let times = 0; times < 100; times += 1) one.connection(1_000);
+    while (one.retry(settings, 1_000));
+    expect(one.use(settings, 1_000)).toEqual({ spent: 50, allowed: 50 });
+    expect(one.use(settings, 11_000)).toEqual({ spent: 0, allowed: 10 });
+  });
+
   it('is one for all threads', () => {
     const cells = new Int32Array(new SharedArrayBuffer(RETRY_BUDGET_WORDS * 4));
     const [one, other] = [new RetryBudget(cells), new RetryBudget(cells)];

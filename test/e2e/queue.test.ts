@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { ServicesView } from '../../src/admin/views.js';
 import type { IpAddress } from '../../src/core/address.js';
 import { nativeSupport } from '../../src/l4/native/support.js';
 import { connectTo, readAll, readExactly, startServer } from '../fakes/net.js';
@@ -136,6 +137,43 @@ describe.each(ENGINES)('on %s, a service with as many connections as it may have
       server.release();
     }
     await expect.poll(() => server.names).toContain('quiet');
+  });
+
+  it('tells in metrics and /services what all workers together have of it', async () => {
+    const server = new Held();
+    const bounds = ['--max-connections-per-service', '2', '--max-pending', '2', '--max-retries', '5'];
+    const program = Program.inFrontOf(
+      [await server.start()],
+      args(2, ...bounds, '--queue-timeout', '30s', '--queue-target', 'off'),
+    );
+    const address = ip(await program.loopback());
+    const gauge = (name: string) => program.metric(`meshproxy_service_${name}`, { service: 'default' });
+    for (let times = 0; times < 3; times += 1) (await from('127.0.0.1', address, 'it')).resume();
+    await waiting(program, 1);
+    expect(await gauge('breaker_open')).toBe(0);
+    (await from('127.0.0.1', address, 'it')).resume();
+    await waiting(program, 2);
+    const limits = { maxConnections: 2, maxWaiting: 2, maxRetrying: 5 };
+    const { services } = await program.json<ServicesView>('/services');
+    // Four connections allow none of their own (20 %): the least rate, 3 a second for ten seconds, does.
+    const retryBudget = { spent: 0, allowed: 30 };
+    expect(services[0]?.breaker).toEqual({
+      connections: 2,
+      waiting: 2,
+      retrying: 0,
+      open: true,
+      retryBudget,
+      ...limits,
+    });
+    expect([await gauge('connections'), await gauge('waiting'), await gauge('breaker_open')]).toEqual([2, 2, 1]);
+    expect([await gauge('connections_limit'), await gauge('waiting_limit')]).toEqual([2, 2]);
+    expect([await gauge('retrying'), await gauge('retrying_limit'), await gauge('retry_budget')]).toEqual([0, 5, 30]);
+    for (let released = 1; released <= 4; released += 1) {
+      await expect.poll(() => server.sockets.length).toBeGreaterThan(0);
+      server.release();
+    }
+    await expect.poll(() => gauge('connections')).toBe(0);
+    expect([await gauge('waiting'), await gauge('breaker_open')]).toEqual([0, 0]);
   });
 
   it('refuses who waited in vain or comes when as many wait as may, and says so', async () => {

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { Canceller } from '../../src/core/cancel.js';
-import { type BreakerBounds, CircuitBreaker, forgetInBreaker, newBreakerCells } from '../../src/l4/circuit-breaker.js';
+import {
+  type BreakerBounds,
+  CircuitBreaker,
+  forgetInBreaker,
+  newBreakerCells,
+  useOf,
+} from '../../src/l4/circuit-breaker.js';
 import { turn, VirtualClock } from '../fakes/clock.js';
 
 const BOUNDS: BreakerBounds = {
@@ -51,6 +57,38 @@ describe('the circuit breaker of a service', () => {
     await turn();
     expect(ended).toEqual(['timeout', 'timeout']);
     expect(await one?.enter('c', { ...BOUNDS, queue: { timeoutMs: 0, targetMs: 0 } }, new Canceller())).toBe('full');
+  });
+
+  it('tells what all threads use of it, and that it is open only while the next one is refused', async () => {
+    const { all, cells, clock } = breakers(2);
+    const [one, other] = all;
+    const limits = { maxConnections: 2, maxWaiting: 2, maxRetrying: 1 };
+    one?.tryEnter(BOUNDS);
+    other?.tryEnter(BOUNDS);
+    other?.tryRetry(BOUNDS.maxRetries);
+    expect(useOf(cells, BOUNDS)).toEqual({ connections: 2, waiting: 0, retrying: 1, open: false, ...limits });
+    void one?.enter('a', BOUNDS, new Canceller());
+    expect(useOf(cells, BOUNDS)).toMatchObject({ waiting: 1, open: false });
+    void other?.enter('b', BOUNDS, new Canceller());
+    expect(useOf(cells, BOUNDS)).toMatchObject({ connections: 2, waiting: 2, open: true });
+    expect(await one?.enter('b', BOUNDS, new Canceller())).toBe('full');
+    await clock.advanceAsync(5000);
+    await turn();
+    expect(useOf(cells, BOUNDS)).toMatchObject({ connections: 2, waiting: 0, open: false });
+  });
+
+  it('is open with its last place where nobody may wait, and never where there is no bound', () => {
+    const { all, cells } = breakers(1);
+    const [breaker] = all;
+    const impatient = { ...BOUNDS, queue: { timeoutMs: 0, targetMs: 0 } };
+    breaker?.tryEnter(impatient);
+    expect(useOf(cells, impatient)).toMatchObject({ connections: 1, maxWaiting: 0, open: false });
+    breaker?.tryEnter(impatient);
+    expect(useOf(cells, impatient)).toMatchObject({ connections: 2, open: true });
+    const unbound = { ...impatient, maxConnections: undefined, maxRetries: undefined };
+    expect(useOf(cells, unbound)).toEqual({ connections: 2, waiting: 0, retrying: 0, open: false });
+    forgetInBreaker(cells, 0);
+    expect(useOf(cells, impatient)).toMatchObject({ connections: 0, open: false });
   });
 
   it('has one client that fills the queue give way to another, as long as it has more there', async () => {
