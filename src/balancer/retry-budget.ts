@@ -45,7 +45,8 @@ export class RetryBudget {
   /** Retries of the last ten seconds, and how many of them there may be. */
   use({ share, minPerSecond }: RetryBudgetSettings, now: number): { readonly spent: number; readonly allowed: number } {
     const { connections, retries } = this.#sums(now);
-    return { spent: retries, allowed: allowed(share * connections, minPerSecond) };
+    // As whole retries: those are counted against it.
+    return { spent: retries, allowed: Math.floor(allowed(share * connections, minPerSecond)) };
   }
 
   #sums(now: number): { connections: number; retries: number } {
