@@ -68,7 +68,8 @@ function readRequest(bytes: Uint8Array, headers: Frame, at: number): SniffResult
     if (next.kind === 'need-more') return needMore(next.atLeast, at);
     if (next.kind === 'no-match') return next;
     last = next.value;
-    if (fragments.length > MOST_CONTINUATIONS) return refuse('the header of its first request comes in too many pieces');
+    if (fragments.length > MOST_CONTINUATIONS)
+      return refuse('the header of its first request comes in too many pieces');
     if (last.type !== FRAME.continuation) return refuse('the header of its first request is not continued');
     fragments.push(last.body);
   }
