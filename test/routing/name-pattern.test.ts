@@ -5,7 +5,7 @@ describe('a pattern of names', () => {
   it.each([
     ['orders', ['orders'], ['a.orders', 'orders.a', 'order']],
     ['Orders.Example.', ['orders.example'], ['a.orders.example']],
-    ['*.example', ['a.example'], ['example', '.example', 'b.a.example', 'aexample']],
+    ['*.example', ['a.example'], ['example', 'b.a.example', 'aexample']],
     ['.example', ['a.example', 'b.a.example'], ['example', 'aexample']],
     ['*', ['a', 'a.b', '10.0.0.1'], []],
     ['10.0.0.1', ['10.0.0.1'], ['10.0.0.2']],
